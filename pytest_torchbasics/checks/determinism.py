@@ -1,0 +1,69 @@
+"""The check `determinism`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+
+from ..numerics.trees import Leaf, tensors
+from ..trials import Trial
+from .outcome import Outcome, failed, not_applicable, passed
+from .support import mode_name, training_modes
+
+
+def determinism(trial: Trial) -> Outcome:
+    """Finds results that differ at the same seed, and random numbers drawn where or from where none should be.
+
+    The same seed must give bit-for-bit the same result, in both modes. In evaluation mode, and in training mode
+    unless it is random there, another seed must not change it. Python's and NumPy's generators are left alone.
+    """
+    random_in = {False: False, True: trial.case.random_in_training}
+    for training in training_modes(trial):
+        subject = trial.subject(training)
+        for inputs in trial.samples():
+            # Other states of Python's and NumPy's generators, the same state of torch's.
+            first = _run_with_foreign_seed(subject, inputs, 1)
+            again = _run_with_foreign_seed(subject, inputs, 2)
+            if not first:
+                return not_applicable("it returns no tensor")
+            if (difference := _difference(first, again)) is not None:
+                return failed(
+                    f"{difference} differs between two calls from the same seed in {mode_name(training)}",
+                    "random numbers come from Python's random, NumPy or a private generator; or memory is used "
+                    "before it is written (torch.empty)",
+                )
+            other = _difference(first, tensors(subject.pure(inputs, seed=trial.seed + 1)))
+            if other is not None and random_in[training] is False:
+                return failed(
+                    f"{other} is random in {mode_name(training)}",
+                    "dropout or noise must depend on self.training; F.dropout needs training=self.training",
+                )
+            if other is None and training and random_in[True]:
+                return failed(
+                    "it is declared random_in_training=True, but another seed gives the same result",
+                    "dropout is never switched on, or the declaration is wrong",
+                )
+    return passed()
+
+
+def _run_with_foreign_seed(subject: Any, inputs: tuple[Any, ...], seed: int) -> list[Leaf]:
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        random.seed(seed)
+        np.random.seed(seed)
+        return tensors(subject.pure(inputs))
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _difference(first: list[Leaf], second: list[Leaf]) -> str | None:
+    for a, b in zip(first, second, strict=True):
+        same = a.value.shape == b.value.shape and bool(
+            ((a.value == b.value) | ((a.value != a.value) & (b.value != b.value))).all()
+        )
+        if not same:
+            return f"output{a.path}"
+    return None

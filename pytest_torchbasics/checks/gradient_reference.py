@@ -1,0 +1,132 @@
+"""The check `gradient_reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..numerics.bounds import Mismatch, allowed_errors, compare, is_vacuous
+from ..trials import Arguments, Trial, differentiable_outputs, substitute, variables
+from .outcome import Outcome, failed, not_applicable, passed
+from .support import (
+    Exact,
+    cotangents,
+    generator,
+    has_exact_reference,
+    is_random,
+    mode_name,
+    training_modes,
+    uninformative,
+    why_not_floating,
+)
+
+Gradients = dict[str, torch.Tensor | None]
+
+
+def gradient_reference(trial: Trial) -> Outcome:
+    """Finds wrong gradients in the run's dtype and on its device: against the gradients in float64.
+
+    A random dense gradient is sent back through the trial and through the float64 reference on the CPU (the
+    case's own where it is differentiable); every input's and parameter's gradient must agree within rounding.
+    """
+    if reason := why_not_floating(trial):
+        return not_applicable(reason)
+    if not has_exact_reference(trial):
+        return not_applicable("it would be compared with itself: `gradient` judges float64; give reference=")
+    if "float64" not in trial.case.dtypes and trial.case.reference is None:
+        return not_applicable("the case does not run in float64 and has no reference=")
+    worst: Mismatch | None = None
+    why_none = "no input and no parameter requires a gradient"
+    for training in training_modes(trial):
+        subject = trial.subject(training)
+        for inputs in trial.samples():
+            values = variables(subject, inputs)
+            if not values:
+                continue
+            if found := uninformative(trial, inputs):
+                return found
+            if is_random(subject, inputs):
+                why_none = f"its result is random in {mode_name(training)}"
+                continue
+            reference = _reference(trial, training, inputs)
+            if reference is None:
+                why_none = "the float64 gradient would be compared with itself"
+                continue
+            expected, bounds = reference
+            replaced, parameters = substitute(inputs, values)
+            outputs = differentiable_outputs(subject.pure(replaced, parameters))
+            if not outputs:
+                return failed(
+                    f"no output depends on {', '.join(values)} in {mode_name(training)}",
+                    "a .detach(), .data, .item() or torch.no_grad() cuts the graph",
+                )
+            found_gradients = torch.autograd.grad(
+                outputs, list(values.values()), cotangents(trial, outputs), allow_unused=True
+            )
+            for name, actual in zip(values, found_gradients, strict=True):
+                wanted, bound = expected.get(name), bounds.get(name)
+                where = f"gradient by {name} in {mode_name(training)}"
+                if wanted is None or bound is None:
+                    if actual is not None and bool((actual != 0).any()):
+                        return failed(f"{where} is not zero, but the reference does not depend on it")
+                    continue
+                if actual is None:
+                    if bool((wanted.abs() > bound).any()):
+                        return failed(f"{where} is missing", "a .detach() or a cast to int cuts the graph")
+                    continue
+                if is_vacuous(wanted, bound):
+                    why_none = f"rounding to {trial.dtype} may change the {where} by its own size"
+                    continue
+                mismatch = compare(where, actual, wanted, bound)
+                if mismatch is not None and (worst is None or mismatch.share > worst.share):
+                    worst = mismatch
+    if worst is None:
+        return not_applicable(why_none)
+    if worst.share > 1:
+        return failed(
+            str(worst),
+            "look at the backward: a missing factor, a wrong sum over the batch, or a sum kept in low precision",
+            worst.error,
+            worst.share,
+        )
+    return passed(worst.error, worst.share)
+
+
+def _reference(trial: Trial, training: bool, inputs: Arguments) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
+    """The float64 gradients by name and their bounds; None if that is the trial itself."""
+    if trial.case.reference is not None and not training:
+        found = _gradients_and_bounds(trial, Exact(trial, training), inputs)
+        if found is not None:
+            return found
+    if trial == trial.exact():
+        return None
+    return _gradients_and_bounds(trial, Exact(trial, training, own=False), inputs)
+
+
+def _gradients_and_bounds(
+    trial: Trial, exact: Exact, inputs: Arguments
+) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
+    inputs = exact.inputs(inputs)
+    sent: list[torch.Tensor] = []
+
+    def send(results: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        sent.extend(cotangents(trial, results))
+        return sent
+
+    gradients = exact.gradients(inputs, {}, send)
+    known = {name: value for name, value in (gradients or {}).items() if value is not None}
+    if gradients is None or not known:
+        return None
+    values = exact.values(inputs)
+
+    def compute(moved: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        replaced = dict(zip(values, moved[: len(values)], strict=True))
+        found = exact.gradients(inputs, replaced, lambda _: moved[len(values) :]) or {}
+        return [value if (other := found.get(name)) is None else other for name, value in known.items()]
+
+    # What is sent back is rounded to the trial's dtype on its way as well, so it is perturbed too.
+    bounds = allowed_errors(
+        compute, [*values.values(), *sent], list(known.values()), trial.torch_dtype, generator(trial)
+    )
+    return gradients, dict(zip(known, bounds, strict=True))

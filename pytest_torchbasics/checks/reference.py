@@ -1,0 +1,116 @@
+"""The check `reference`."""
+
+from __future__ import annotations
+
+import torch
+
+from ..numerics.bounds import Mismatch, compare, is_vacuous
+from ..numerics.trees import Leaf, tensors
+from ..trials import Trial, is_floating
+from .outcome import Outcome, failed, not_applicable, passed
+from .support import Exact, has_exact_reference, is_random, mode_name, training_modes, uninformative
+
+
+def reference(trial: Trial) -> Outcome:
+    """Finds wrong values: results that differ from a float64 reference by more than rounding explains.
+
+    The reference is the case's own, or the same computation in float64 on the CPU from the same rounded
+    weights and inputs. In training mode it is always the latter.
+    """
+    if not has_exact_reference(trial):
+        return not_applicable("it would be compared with itself: the run is the float64 reference; give reference=")
+    if "float64" not in trial.case.dtypes and is_floating(trial.torch_dtype) and trial.case.reference is None:
+        return not_applicable("the case does not run in float64 and has no reference=")
+    worst: Mismatch | None = None
+    why_none = "nothing was compared"
+    for training in training_modes(trial):
+        if training and trial == trial.exact():
+            continue
+        exact = Exact(trial, training, own=not training)
+        subject = trial.subject(training)
+        for inputs in trial.samples():
+            if found := uninformative(trial, inputs):
+                return found
+            if is_random(subject, inputs):
+                why_none = f"its result is random in {mode_name(training)}"
+                continue
+            actual = tensors(subject.pure(inputs))
+            exact_inputs = exact.inputs(inputs)
+            expected = exact.outputs(exact_inputs, {})
+            if outcome := _structure(actual, expected):
+                return outcome
+            bounds = _bounds(trial, exact, exact_inputs, [leaf.value for leaf in expected])
+            for got, wanted, bound in zip(actual, expected, bounds, strict=True):
+                where = f"output{got.path} in {mode_name(training)}"
+                if not is_floating(wanted.value.dtype) and trial.dtype in ("bfloat16", "float16"):
+                    why_none = "integers chosen from low-precision values (argmax) may differ by rounding"
+                    continue
+                if outcome := _not_finite(where, got.value, wanted.value, trial):
+                    return outcome
+                if bound is not None and is_vacuous(wanted.value, bound):
+                    why_none = f"rounding to {trial.dtype} may change {where} by its own size"
+                    if trial.case.tolerance is not None:
+                        return failed(
+                            f"the declared tolerance is wider than the values of {where}",
+                            "declare a smaller one",
+                        )
+                    continue
+                mismatch = compare(where, got.value, wanted.value, bound)
+                if mismatch is not None and (worst is None or mismatch.share > worst.share):
+                    worst = mismatch
+    if worst is None:
+        return not_applicable(why_none)
+    if worst.share > 1:
+        hint = "wrong values" if trial.dtype in ("float64", "float32") else f"too much lost in {trial.dtype}"
+        return failed(
+            str(worst),
+            f"{hint}: look at this element; a sum or a difference of near numbers may need a wider dtype inside",
+            worst.error,
+            worst.share,
+        )
+    return passed(worst.error, worst.share)
+
+
+def _bounds(
+    trial: Trial, exact: Exact, inputs: tuple[object, ...], expected: list[torch.Tensor]
+) -> list[torch.Tensor | None]:
+    tolerance = trial.case.tolerance
+    if tolerance is None:
+        return exact.bounds(inputs, expected) if is_floating(trial.torch_dtype) else [None] * len(expected)
+    return [
+        tolerance.atol + tolerance.rtol * value.detach().abs().to(torch.float64) if is_floating(value.dtype) else None
+        for value in expected
+    ]
+
+
+def _structure(actual: list[Leaf], expected: list[Leaf]) -> Outcome | None:
+    if len(actual) != len(expected):
+        return failed(f"it returns {len(actual)} tensors, the reference {len(expected)}")
+    if not actual:
+        return not_applicable("it returns no tensor")
+    for got, wanted in zip(actual, expected, strict=True):
+        if got.value.shape != wanted.value.shape:
+            return failed(
+                f"output{got.path} has shape {tuple(got.value.shape)}, the reference {tuple(wanted.value.shape)}",
+                "a dimension is missing or broadcast",
+            )
+        if is_floating(got.value.dtype) != is_floating(wanted.value.dtype):
+            return failed(f"output{got.path} has dtype {got.value.dtype}, the reference {wanted.value.dtype}")
+    return None
+
+
+def _not_finite(where: str, actual: torch.Tensor, expected: torch.Tensor, trial: Trial) -> Outcome | None:
+    if not is_floating(expected.dtype):
+        return None
+    if bool(expected.isnan().any()):
+        return failed(
+            f"{where}: the reference is NaN in {int(expected.isnan().sum())} of {expected.numel()} elements",
+            "the inputs are outside the op's domain: give Tensor(..., low=, high=)",
+        )
+    bad = ~actual.detach().cpu().isfinite() & expected.isfinite()
+    if bool(bad.any()):
+        return failed(
+            f"{where}: {int(bad.sum())} of {bad.numel()} elements are NaN or infinite where the reference is finite",
+            f"an intermediate value overflows in {trial.dtype}, or is divided by zero",
+        )
+    return None

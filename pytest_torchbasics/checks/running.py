@@ -1,0 +1,137 @@
+"""Running checks on a trial, with what the author declared about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..cases import Case, Declared
+from . import check_names, find, parse_checks
+from .outcome import BAD, CheckFailure, Outcome, Status
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..trials import Trial
+
+
+#: How torch words it that an op, dtype or device is not supported.
+_REFUSAL = re.compile(r"not implemented|not supported|unsupported|does(n't| not) support|Could not run", re.IGNORECASE)
+
+
+def run_check(
+    trial: Trial,
+    name: str,
+    *,
+    skip: Sequence[Declared] = (),
+    known_failure: Sequence[Declared] = (),
+    unsupported: Sequence[Declared] = (),
+) -> Outcome:
+    """Run one check on one trial and judge it by what is declared.
+
+    A declared `skip` is not run. A declared `unsupported` is tried: the forward pass must be refused by torch,
+    or the declaration is wrong. A declared `known_failure` must fail. An exception of the layer is an ERROR,
+    which no declaration excuses: an unexpected NameError is not the known failure.
+
+    Args:
+        trial: what to check.
+        name: of the check.
+        skip, known_failure, unsupported: declared in addition to the case's own.
+    """
+    case = trial.case
+
+    def declared(kinds: Sequence[Declared]) -> Declared | None:
+        return next((d for d in kinds if d.covers(name, trial.device, trial.dtype)), None)
+
+    if found := declared([*case.skip, *skip]):
+        return Outcome(Status.SKIPPED, found.reason, check=name)
+    if found := declared([*case.unsupported, *unsupported]):
+        return dataclasses.replace(_try_unsupported(trial, found), check=name)
+    outcome = _run(trial, name)
+    if (found := declared([*case.known_failure, *known_failure])) and outcome.status is not Status.ERROR:
+        outcome = _judge_known_failure(outcome, found)
+    return dataclasses.replace(outcome, check=name)
+
+
+def assert_case(
+    case: Case,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    checks: Sequence[str] | None = None,
+    mode: str = "eager",
+) -> list[Outcome]:
+    """Run checks on a case, without pytest.
+
+    Args:
+        case: made by `layer` or `op`.
+        device: where to run it.
+        dtype: float32 by default.
+        checks: names; all by default.
+        mode: `"eager"` or `"compile"`.
+
+    Returns:
+        The outcome of every check, those that do not apply too.
+
+    Raises:
+        CheckFailure: lists every failed check.
+        DeviceError, DtypeError, CheckError: the device cannot be used, or a name is unknown.
+    """
+    from ..backends import resolve_devices
+    from ..numerics.dtypes import parse_dtypes
+    from ..trials import Trial
+
+    (device_name,) = resolve_devices([str(device)])
+    (dtype_name,) = parse_dtypes([dtype or "float32"])
+    names = check_names() if checks is None else parse_checks(checks)
+    trial = Trial(case, device_name, dtype_name, mode)
+    outcomes = [run_check(trial, name) for name in names]
+    if any(outcome.status in BAD for outcome in outcomes):
+        raise CheckFailure(f"{case.name} on {device_name} in {dtype_name} ({mode}):", outcomes)
+    return outcomes
+
+
+def _run(trial: Trial, name: str) -> Outcome:
+    try:
+        return find(name)(trial)
+    except Exception as error:
+        return _error(error)
+
+
+def _error(error: Exception) -> Outcome:
+    return Outcome(
+        Status.ERROR,
+        f"{type(error).__name__}: {error}",
+        "the layer, its factory, its reference or its samples raised this; the traceback shows where",
+        exception=error,
+    )
+
+
+def _judge_known_failure(outcome: Outcome, declared: Declared) -> Outcome:
+    if outcome.status is Status.FAILED:
+        return dataclasses.replace(outcome, status=Status.XFAILED, hint=f"known: {declared.reason}")
+    if outcome.status is Status.PASSED:
+        return Outcome(
+            Status.XPASSED,
+            f"passes, though it is declared as a known failure ({declared.reason})",
+            "it is fixed, or the check no longer sees it: remove the declaration",
+        )
+    return outcome
+
+
+def _try_unsupported(trial: Trial, declared: Declared) -> Outcome:
+    try:
+        for inputs in trial.samples():
+            trial.subject().pure(inputs)
+    except Exception as error:
+        # Only torch's own refusal counts; a shape error is a fault, not a lack of support.
+        if isinstance(error, NotImplementedError) or _REFUSAL.search(str(error)):
+            first = str(error).strip().split("\n")[0]
+            return Outcome(Status.UNSUPPORTED, f"{declared.reason} ({type(error).__name__}: {first})")
+        return _error(error)
+    return Outcome(
+        Status.XPASSED,
+        f"runs, though it is declared as unsupported ({declared.reason})",
+        "it is supported now: remove the declaration",
+    )

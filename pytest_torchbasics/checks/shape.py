@@ -1,0 +1,120 @@
+"""The check `shape`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..cases import Case
+from ..numerics.dtypes import dtype_name, torch_dtype
+from ..numerics.trees import Leaf, map_tensors, tensors
+from ..trials import Arguments, Trial, cast_module
+from .outcome import Outcome, failed, not_applicable, passed
+
+
+def shape(trial: Trial) -> Outcome:
+    """Finds a wrong output shape, dtype, device or layout, at every declared size and on the meta device."""
+    case = trial.case
+    compared = False
+    samples = trial.samples()
+    assignments = list(case.assignments()) if case.samples is None else [{}] * len(samples)
+    for sizes, inputs in zip(assignments, samples, strict=True):
+        actual = tensors(trial.subject().pure(inputs))
+        described = ", ".join(str(tuple(leaf.value.shape)) for leaf in tensors(inputs)) or "no tensor"
+        if case.output is not None:
+            compared = True
+            if outcome := _against_declaration(case, sizes, inputs, actual, described):
+                return outcome
+        for leaf in actual:
+            if outcome := _attributes(leaf, trial, case):
+                return outcome
+        meta = _on_meta(trial, inputs)
+        if meta is not None:
+            compared = True
+            if [tuple(leaf.value.shape) for leaf in meta] != [tuple(leaf.value.shape) for leaf in actual]:
+                return failed(
+                    f"for inputs {described} it returns {_shapes(actual)}, on the meta device {_shapes(meta)}",
+                    "the shape depends on values, or a hand-written meta kernel is wrong",
+                )
+    if not compared:
+        return not_applicable("no output= is declared, and it does not run on the meta device")
+    return passed()
+
+
+def _against_declaration(
+    case: Case, sizes: Mapping[str, int], inputs: Arguments, actual: list[Leaf], described: str
+) -> Outcome | None:
+    declared = case.output
+    if callable(declared):
+        declared = declared(*(tuple(leaf.value.shape) for leaf in tensors(inputs)))
+    expected = _flat(declared, sizes)
+    found = [tuple(leaf.value.shape) for leaf in actual]
+    if found != expected:
+        return failed(
+            f"for inputs {described} it returns {_shapes(actual)}, declared is {_listed(expected)}",
+            "a dimension is squeezed, flattened or transposed, or the declaration is wrong",
+        )
+    return None
+
+
+def _attributes(leaf: Leaf, trial: Trial, case: Case) -> Outcome | None:
+    value: torch.Tensor = leaf.value
+    wanted = torch.device(trial.device)
+    if value.device.type != wanted.type:
+        return failed(
+            f"output{leaf.path} is on {value.device}, not on {trial.device}",
+            "a tensor is made without device=, or a hard-coded device is left",
+        )
+    dtype = _declared_dtype(case, leaf, trial)
+    if dtype is not None and value.dtype != dtype:
+        return failed(
+            f"output{leaf.path} has dtype {dtype_name(value.dtype)}, expected {dtype_name(dtype)}",
+            "a constant or a cast inside changes the dtype, or output_dtype= has to be declared",
+        )
+    if value.layout != torch.strided:
+        return failed(f"output{leaf.path} has layout {value.layout}, expected torch.strided")
+    return None
+
+
+def _declared_dtype(case: Case, leaf: Leaf, trial: Trial) -> torch.dtype | None:
+    """The dtype an output should have; None if nothing is known about it."""
+    declared = case.output_dtype
+    if isinstance(declared, Mapping):
+        declared = declared.get(leaf.path)
+    elif isinstance(declared, (tuple, list)):
+        index = int(leaf.path.strip("[]") or 0)
+        declared = declared[index] if index < len(declared) else None
+    if declared is not None:
+        return torch_dtype(dtype_name(declared))
+    value: torch.Tensor = leaf.value
+    return trial.torch_dtype if value.is_floating_point() and trial.torch_dtype.is_floating_point else None
+
+
+def _on_meta(trial: Trial, inputs: Arguments) -> list[Leaf] | None:
+    """The outputs on the meta device; None if the case cannot run there (its shape may depend on values)."""
+    subject = trial.subject()
+    if subject.module is not None:
+        cast_module(subject.module, trial.torch_dtype, "meta")
+    elif not tensors(inputs):
+        return None
+    moved: Any = map_tensors(lambda tensor: tensor.detach().to("meta"), inputs)
+    try:
+        return tensors(subject(*moved))
+    except Exception:
+        return None
+
+
+def _flat(declared: Any, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
+    if any(isinstance(item, (tuple, list, torch.Size)) for item in declared):
+        return [shape for item in declared for shape in _flat(item, sizes)]
+    return [tuple(sizes[size] if isinstance(size, str) else int(size) for size in declared)]
+
+
+def _shapes(outputs: list[Leaf]) -> str:
+    return _listed([tuple(leaf.value.shape) for leaf in outputs])
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes)) or "no tensor"

@@ -1,0 +1,1 @@
+"""What is pytest's: options, trials as test items, fixtures, recording and the summary."""

@@ -1,0 +1,46 @@
+"""The bridge to pytest-benchmark: our times reach its table, JSON and comparison by public means.
+
+pytest-benchmark takes a clock through its marker and asks it before and after each round. Ours is a clock that is
+wound forward by the measured time of a block when the "benchmarked" function is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+
+class ReplayClock:
+    """A clock that stands still until `advance` winds it forward, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Wind the clock forward."""
+        self.now += seconds
+
+
+def install_clock(request: pytest.FixtureRequest) -> ReplayClock | None:
+    """Give the item's coming `benchmark` fixture a replay clock; None where that fixture is pytest-codspeed's."""
+    if request.config.getoption("codspeed", False) or "CODSPEED_ENV" in os.environ:
+        return None
+    clock = ReplayClock()
+    params = request.node.callspec.params
+    group = " ".join(str(params[name]) for name in ("phase", "torchbasics_device", "torchbasics_dtype") if name in params)
+    request.node.add_marker(pytest.mark.benchmark(timer=clock, group=group))
+    return clock
+
+
+def replay(benchmark: Any, clock: ReplayClock, seconds: Sequence[float], info: dict[str, Any]) -> None:
+    """Hand measured times to pytest-benchmark's fixture, one round each."""
+    benchmark.extra_info.update(info)
+    times = iter(seconds)
+    benchmark.pedantic(lambda: clock.advance(next(times)), rounds=len(seconds), iterations=1)

@@ -1,0 +1,148 @@
+"""The fixtures. Each does one thing; what they compute is elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cases import Case
+    from ..checks import Outcome
+    from ..timing import Measurement
+
+
+@pytest.fixture(scope="session")
+def torchbasics_device(request: pytest.FixtureRequest) -> str | None:
+    """The name of the device under test; None where the project's own `device` fixture decides."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture(scope="session")
+def torchbasics_dtype(request: pytest.FixtureRequest) -> str | None:
+    """The name of the dtype under test; None where the project's own `dtype` fixture decides."""
+    return getattr(request, "param", None)
+
+
+@pytest.fixture(scope="session")
+def device(torchbasics_device: str) -> torch.device:
+    """The device under test, one after the other of --device."""
+    import torch
+
+    return torch.device(torchbasics_device)
+
+
+@pytest.fixture(scope="session")
+def dtype(torchbasics_dtype: str) -> torch.dtype:
+    """The dtype under test, one after the other of --dtype."""
+    from ..numerics.dtypes import torch_dtype
+
+    return torch_dtype(torchbasics_dtype)
+
+
+@pytest.fixture
+def mode(request: pytest.FixtureRequest) -> str:
+    """The execution mode under test: "eager" or "compile"."""
+    return str(getattr(request, "param", "eager"))
+
+
+@pytest.fixture
+def phase(request: pytest.FixtureRequest) -> str:
+    """The phase that is timed: "forward", "backward" or "forward_backward"."""
+    return str(getattr(request, "param", "forward"))
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> Case:
+    """The case under test."""
+    from .markers import read
+
+    found: tuple[Case, ...] = read(request.node, "cases")
+    return next(case for case in found if case.name == request.param)
+
+
+@pytest.fixture
+def generator(request: pytest.FixtureRequest, device: Any, torchbasics_device: str | None) -> torch.Generator:
+    """A torch.Generator on the device, seeded from the test's name without its parameters."""
+    import torch
+
+    name = request.node.nodeid.split("[")[0]
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return torch.Generator(torchbasics_device or device).manual_seed(seed)
+
+
+@pytest.fixture
+def check(
+    request: pytest.FixtureRequest,
+    case: Case,
+    mode: str,
+    device: Any,
+    dtype: Any,
+    torchbasics_device: str | None,
+    torchbasics_dtype: str | None,
+) -> Iterator[Callable[[], Outcome]]:
+    """`check()` runs the item's check on the case, device and dtype, and fails, skips or passes the test."""
+    from .checking import Checker
+
+    checker = Checker(
+        request, case, torchbasics_device or str(device), torchbasics_dtype or str(dtype), mode, request.param
+    )
+    yield checker
+    checker.require_called()
+
+
+@pytest.fixture
+def torchbasics_clock(request: pytest.FixtureRequest) -> Any:
+    """The clock through which our measured times reach pytest-benchmark's fixture."""
+    from .benchmark import install_clock
+
+    return install_clock(request)
+
+
+@pytest.fixture
+def measure(
+    request: pytest.FixtureRequest,
+    torchbasics_clock: Any,
+    benchmark: Any,
+    case: Case,
+    phase: str,
+    mode: str,
+    device: Any,
+    dtype: Any,
+    torchbasics_device: str | None,
+    torchbasics_dtype: str | None,
+) -> Iterator[Callable[[], Measurement | None]]:
+    """`measure()` times the item's phase of the case, on pytest-benchmark's fixture."""
+    from .measuring import Measurer
+
+    measurer = Measurer(
+        request,
+        case,
+        torchbasics_device or str(device),
+        torchbasics_dtype or str(dtype),
+        mode,
+        phase,
+        benchmark,
+        torchbasics_clock,
+    )
+    yield measurer
+    measurer.require_called()
+
+
+def let_others_have_their_names(session: pytest.Session) -> None:
+    """Where another plugin has a fixture of one of our names, its own tests must get its own.
+
+    Among plugins pytest prefers the fixture that was registered last, which is a matter of chance. Ours go first;
+    the tests of cases find theirs through `torchbasics_device` and `torchbasics_dtype`, which nobody else has.
+    """
+    # pytest-playwright's session fixture `device` is a phone to emulate. There is no public way to say this.
+    definitions = getattr(session, "_fixturemanager")._arg2fixturedefs  # noqa: B009
+    for name in ("device", "dtype"):
+        found = definitions.get(name, [])
+        ours = [d for d in found if d.func.__module__ == __name__]
+        if len(found) > 1 and ours:
+            definitions[name] = [*ours, *(d for d in found if d not in ours)]

@@ -1,0 +1,219 @@
+"""From cases and options to test items: which trials there are, and their ids.
+
+A test that takes `check` becomes one item for each case, check, device and dtype; one that takes `measure` one for each
+case, phase, mode, device and dtype. The parameters of an item are plain strings, so that ids, pytest-benchmark's
+JSON and xdist see names and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from ..cases import Case
+from ..checks import check_names
+from . import markers
+from .settings import SETTINGS, Settings, devices_of
+
+#: Every fixture that an item may be parametrized by, in the order of the ids.
+AXES = ("case", "check", "phase", "mode", "device", "dtype")
+#: The fixtures that carry the parameters of `device` and `dtype`. They are ours whatever a project or another
+#: plugin calls `device`.
+CARRIER = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
+OWN_FIXTURES = frozenset({*AXES, *CARRIER.values(), "measure", "generator"})
+
+#: case_hash by (case name, id of the case): made once, when the case is first collected.
+HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Turn one test function into its items.
+
+    Raises:
+        pytest.Collector.CollectError: a marker, a case or a combination of them is wrong.
+        pytest.UsageError: a device of another's `--device` option cannot be used.
+    """
+    try:
+        _Expansion(metafunc).parametrize()
+    except ValueError as error:
+        raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
+
+
+def is_plugins(metafunc: pytest.Metafunc, name: str) -> bool:
+    """True if the fixture of that name comes from an installed plugin, ours or another, not from the project."""
+    definitions = metafunc._arg2fixturedefs.get(name)  # no public way; the same in pytest 8.2 to 9.2
+    if not definitions:
+        return False
+    module = definitions[-1].func.__module__
+    if module.startswith("pytest_torchbasics."):
+        return True
+    plugins = {getattr(plugin, "__name__", "") for plugin, _ in metafunc.config.pluginmanager.list_plugin_distinfo()}
+    return module in plugins
+
+
+class _Expansion:
+    """The parametrization of one test function."""
+
+    def __init__(self, metafunc: pytest.Metafunc) -> None:
+        self.metafunc = metafunc
+        self.config = metafunc.config
+        self.settings: Settings = self.config.stash[SETTINGS]
+        self.definition = metafunc.definition
+        names = set(metafunc.fixturenames)
+        self.kind = "check" if "check" in names else "measure" if "measure" in names else ""
+        if {"check", "measure"} <= names:
+            raise ValueError("a test takes either check or measure, not both")
+        given = {
+            name.strip()
+            for marker in self.definition.iter_markers("parametrize")
+            for name in (marker.args[0].split(",") if isinstance(marker.args[0], str) else marker.args[0])
+        }
+        self.axes = [axis for axis in AXES if self._is_ours(axis, names) and axis not in given]
+
+    def parametrize(self) -> None:
+        cases = markers.read(self.definition, "cases")
+        if cases is None:
+            if self.kind or "case" in self.metafunc.fixturenames:
+                raise ValueError(f"the fixture {self.kind or 'case'!r} needs @pytest.mark.cases([...])")
+            self._parametrize_plainly()
+            return
+        rows = [row for case in cases if self._in_shard(case) for row in self._rows(case)]
+        if not rows:
+            rows = [self._nothing("none", f"no case is in shard {self.settings.shard}")]
+        names = [CARRIER.get(axis, axis) for axis in self.axes]
+        self.metafunc.parametrize(names, rows, indirect=True, scope=self._scope())
+
+    def _parametrize_plainly(self) -> None:
+        """A test without cases: each axis on its own, as pytest's own parametrize would."""
+        for axis in self.axes:
+            values = [
+                pytest.param(value, id=value, marks=_kind_marks(value) if axis == "device" else ())
+                for value in self._values(axis)
+            ]
+            if not values:
+                values = [pytest.param(None, id="none", marks=pytest.mark.skip(reason=self._why_empty(axis)))]
+            self.metafunc.parametrize([CARRIER.get(axis, axis)], values, indirect=True)
+
+    def _rows(self, case: Case) -> Iterator[Any]:
+        """The parameter sets of one case."""
+        self._validate(case)
+        axes = {axis: self._values(axis, case) for axis in self.axes if axis != "case"}
+        for axis, values in axes.items():
+            if not values:
+                yield self._nothing(case.name, self._why_empty(axis, case))
+                return
+        for combination in _product(axes):
+            values = {"case": case.name, **combination}
+            parts = [values[axis] for axis in self.axes if not (self._is_check and values[axis] == "eager")]
+            marks = [pytest.mark.correctness if self._is_check else pytest.mark.speed] if self.kind else []
+            marks += _kind_marks(values["device"]) if "device" in values else []
+            yield pytest.param(*(values[axis] for axis in self.axes), id="-".join(parts), marks=marks)
+
+    @property
+    def _is_check(self) -> bool:
+        return self.kind == "check"
+
+    def _values(self, axis: str, case: Case | None = None) -> Sequence[str]:
+        """The values of an axis: what the marker and the case declare, narrowed by the options."""
+        settings = self.settings
+        if axis == "phase":
+            return settings.phases
+        declared = markers.read(self.definition, f"{axis}s")
+        if axis == "check":
+            return [name for name in settings.checks or check_names() if declared is None or name in declared]
+        if axis == "mode":
+            return [name for name in settings.modes if declared is None or name in declared]
+        if axis == "device":
+            return [
+                device
+                for device in devices_of(self.config)
+                if _allows(declared, device) and _allows(case.devices if case else None, device)
+            ]
+        return self._dtypes(declared, case)
+
+    def _dtypes(self, declared: tuple[str, ...] | None, case: Case | None) -> Sequence[str]:
+        selected = self.settings.measure_dtypes if self.kind == "measure" else self.settings.dtypes
+        if selected is None:
+            # Nothing is selected: what is declared for this test or case alone, else float32.
+            selected = declared or (case.dtypes if case and "float32" not in case.dtypes else ("float32",))
+        return [
+            dtype
+            for dtype in selected
+            if (declared is None or dtype in declared) and (case is None or dtype in case.dtypes)
+        ]
+
+    def _why_empty(self, axis: str, case: Case | None = None) -> str:
+        declared = markers.read(self.definition, f"{axis}s")
+        of_case = getattr(case, f"{axis}s", None) if axis in ("device", "dtype") else None
+        what = ", ".join(of_case or declared or ())
+        return f"nothing selected: it is declared for the {axis}s {what}, and the options select none of them"
+
+    def _nothing(self, name: str, reason: str) -> Any:
+        """A visible, skipped item in place of none."""
+        return pytest.param(*[None] * len(self.axes), id=f"{name}-none", marks=pytest.mark.skip(reason=reason))
+
+    def _is_ours(self, axis: str, names: set[str]) -> bool:
+        """True if the test uses the axis and no fixture of the project stands in for it."""
+        if axis == "check" and self.kind != "check":
+            return False
+        return axis in names and is_plugins(self.metafunc, axis)
+
+    def _scope(self) -> str | None:
+        """None lets pytest choose; a fixture of a wider scope that asks for the device needs a wide scope.
+
+        pytest 9 always allows that; up to 8.4 the scope of the parametrization decides.
+        """
+        wide = any(
+            definitions[-1].scope != "function"
+            and {"device", "dtype", *CARRIER.values()} & set(definitions[-1].argnames)
+            and not definitions[-1].func.__module__.startswith("pytest_torchbasics.")
+            for name in self.metafunc.fixturenames
+            if (definitions := self.metafunc._arg2fixturedefs.get(name))
+        )
+        return "session" if wide else None
+
+    def _in_shard(self, case: Case) -> bool:
+        if self.settings.shard is None:
+            return True
+        share, of = self.settings.shard
+        return int.from_bytes(hashlib.sha256(case.name.encode()).digest()[:8], "big") % of == share - 1
+
+    def _validate(self, case: Case) -> None:
+        """Build the case once, so that a factory that raises is an error of the collection, not of every test."""
+        hashes = self.config.stash.setdefault(HASHES, {})
+        key = (case.name, id(case))
+        if key in hashes:
+            return
+        for kind in ("skip", "known_failure", "unsupported"):
+            for declared in getattr(case, kind):
+                if declared.check not in (None, *check_names()):
+                    markers.known_failure(declared.reason, check=declared.check)
+        from ..trials import Trial
+
+        try:
+            hashes[key] = Trial(case, "cpu", "float32").case_hash()
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"case {case.name!r}: its factory raised {type(error).__name__}: {error}") from error
+
+
+def _product(axes: dict[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    if not axes:
+        yield {}
+        return
+    (first, values), *rest = axes.items()
+    for value in values:
+        for others in _product(dict(rest)):
+            yield {first: value, **others}
+
+
+def _allows(declared: Sequence[str] | None, device: str) -> bool:
+    return declared is None or device in declared or device.split(":")[0] in declared
+
+
+def _kind_marks(device: str) -> list[pytest.MarkDecorator]:
+    return [getattr(pytest.mark, device.split(":")[0])]

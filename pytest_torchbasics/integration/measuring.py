@@ -1,0 +1,126 @@
+"""The `measure` fixture's callable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..cases import Case, Declared
+from ..results.rows import Cell, MetricValue, Row
+from . import markers
+from .benchmark import ReplayClock, replay
+from .items import HASHES
+from .recording import TIMING_THREADS, Called, Record, recorder_of
+from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from ..timing import Measurement, Workload
+    from ..trials import Trial
+
+
+class Measurer(Called):
+    """Times one phase, records its row, and hands the times to pytest-benchmark."""
+
+    fixture = "measure"
+
+    def __init__(
+        self,
+        request: pytest.FixtureRequest,
+        case: Case,
+        device: str,
+        dtype: str,
+        mode: str,
+        phase: str,
+        benchmark: Any,
+        clock: ReplayClock | None,
+    ) -> None:
+        super().__init__(request)
+        from ..numerics.dtypes import dtype_name
+
+        self.case = case
+        self.cell = Cell("timing", case.name, "", phase, mode, device, dtype_name(dtype), TIMING_THREADS)
+        self.benchmark = benchmark
+        self.clock = clock
+
+    def __call__(self) -> Measurement | None:
+        """Time the phase.
+
+        Returns:
+            The measurement; None where timing is switched off (--benchmark-disable) and the phase only ran once.
+        """
+        __tracebackhide__ = True
+        from ..trials import Trial
+
+        self.called = True
+        self._refuse_xdist()
+        trial = Trial(self.case, self.cell.device, self.cell.dtype, self.cell.mode)
+        with recorder_of(self.config).recording(self.cell, self.node.nodeid) as record:
+            if declared := self._declared():
+                record(self._row(declared[0], declared[1].reason))
+                pytest.skip(f"{declared[0]}: {declared[1].reason}")
+            return self._measure(trial, record)
+
+    def _measure(self, trial: Trial, record: Record) -> Measurement | None:
+        __tracebackhide__ = True
+        from ..timing import DoesNotApply, measure, run_once
+        from ..timing.workloads import workload
+
+        work: Workload = workload(trial)
+        try:
+            if not getattr(self.benchmark, "enabled", True):
+                run_once(work, self.cell.phase)
+                record(self._row("skipped", "timing is switched off; the phase ran once"))
+                return None
+            if self.clock is None:
+                self.benchmark(lambda: run_once(work, self.cell.phase))
+            measurement = measure(
+                work, self.cell.phase, self.cell.device, threads=TIMING_THREADS, quality=self.config.stash[SETTINGS].quality
+            )
+        except DoesNotApply as reason:
+            record(self._row("not_applicable", str(reason)))
+            pytest.skip(f"does not apply: {reason}")
+        record(self._row("passed", "", measurement))
+        if self.clock is not None:
+            info = {key: str(value) for key, value in vars(self.cell).items()}
+            replay(self.benchmark, self.clock, [ns * 1e-9 for ns in measurement.samples_ns], info)
+        return measurement
+
+    def _declared(self) -> tuple[str, Declared] | None:
+        """A skip or a lack of support that is declared for this device and dtype."""
+        kinds = {
+            "skipped": self.case.skip,
+            "unsupported": [*self.case.unsupported, *markers.read_all(self.node, "unsupported")],
+        }
+        return next(
+            (
+                (outcome, declared)
+                for outcome, found in kinds.items()
+                for declared in found
+                if declared.covers(None, self.cell.device, self.cell.dtype)
+            ),
+            None,
+        )
+
+    def _refuse_xdist(self) -> None:
+        __tracebackhide__ = True
+        off = self.config.getoption("benchmark_disable", False)
+        if hasattr(self.config, "workerinput") and not off:
+            pytest.fail(
+                "timing beside other xdist workers measures their load: time with -n 0, and run the checks in "
+                "parallel with --benchmark-skip",
+                pytrace=False,
+            )
+
+    def _row(self, outcome: str, reason: str, measurement: Measurement | None = None) -> Row:
+        hashes = self.config.stash.get(HASHES, {})
+        return Row(
+            self.cell,
+            outcome,
+            reason=reason,
+            nodeid=self.node.nodeid,
+            case_hash=hashes.get((self.case.name, id(self.case)), ""),
+            flags=measurement.flags if measurement else (),
+            metrics=tuple(MetricValue(**vars(m)) for m in measurement.metrics) if measurement else (),
+            samples_ns=measurement.samples_ns if measurement else (),
+        )

@@ -1,0 +1,190 @@
+"""Keeping what was measured: the plan of a run, and a row for every cell, written at once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..results.journal import Journal
+from ..results.rows import Cell, Row
+from ..results.store import RunFolder
+from .items import CARRIER
+from .settings import SETTINGS
+
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
+#: The temporary folder of a run without --results.
+TEMPORARY: pytest.StashKey[Path] = pytest.StashKey()
+
+#: How many threads torch computes with while it is timed.
+TIMING_THREADS = 1
+
+Record = Callable[[Row], None]
+
+
+class Recorder:
+    """Journals the rows of one process; registered as a plugin only if there is something to record."""
+
+    def __init__(self, config: pytest.Config, folder: RunFolder, cells: dict[str, Cell], worker: str) -> None:
+        self.cells = cells
+        self.journal = Journal(folder.journal_path(worker))
+        self.journal.header(folder.run_id, worker)
+        self._recorded: set[str] = set()
+        self._passed: set[str] = set()
+
+    @contextlib.contextmanager
+    def recording(self, cell: Cell, nodeid: str) -> Iterator[Record]:
+        """Journal that a cell is begun; the block gives its row to the function that it gets.
+
+        A block that raises leaves an `error` row, an interrupt a `not_run` row.
+        """
+        begun, started_at = time.perf_counter(), _now()
+        self.journal.start(cell, nodeid)
+
+        def record(row: Row) -> None:
+            duration = time.perf_counter() - begun
+            self.end(dataclasses.replace(row, nodeid=nodeid, started_at=started_at, duration_s=duration))
+
+        try:
+            yield record
+        except BaseException as error:
+            if nodeid not in self._recorded:
+                outcome = "error" if isinstance(error, Exception) else "not_run"
+                record(Row(cell, outcome, reason=f"{type(error).__name__}: {error}", reason_code="raised"))
+            raise
+
+    def end(self, row: Row) -> None:
+        """Journal the row of a cell."""
+        self._recorded.add(row.nodeid)
+        self.journal.end(row)
+
+    def has_passed(self, nodeid: str) -> bool:
+        """True if the test's body ran and passed."""
+        return nodeid in self._passed
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A row for an item that ended before its cell was begun: skipped by a mark, or failed in its set-up."""
+        cell = self.cells.get(report.nodeid)
+        if cell is None or report.nodeid in self._recorded:
+            return
+        if report.when == "call" and report.passed:
+            self._passed.add(report.nodeid)
+        if report.skipped or report.failed:
+            outcome = "skipped" if report.skipped else "error"
+            self.end(
+                Row(cell, outcome, _reason(report), reason_code=f"in_{report.when}", nodeid=report.nodeid, started_at=_now())
+            )
+
+
+class Called:
+    """What the callables of `check` and `measure` share: they must be called, else nothing was tested."""
+
+    fixture = ""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.config = request.config
+        self.node = request.node
+        self.called = False
+
+    def require_called(self) -> None:
+        """Fail a test that passes without having called its fixture."""
+        if not self.called and recorder_of(self.config).has_passed(self.node.nodeid):
+            pytest.fail(f"the test never called {self.fixture}(), so nothing was tested", pytrace=False)
+
+
+def recorder_of(config: pytest.Config) -> Recorder:
+    """The recorder of this process."""
+    return config.stash[RECORDER]
+
+
+def start(session: pytest.Session) -> None:
+    """Begin to record, if any of the collected items is ours."""
+    config = session.config
+    cells = {item.nodeid: cell for item in session.items if (cell := _cell_of(item)) is not None}
+    if not cells or config.option.collectonly:
+        return
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        folder = open_folder(config)
+        folder.write_plan(list(cells.values()))
+        name = ""
+    else:
+        folder = RunFolder.open(Path(worker["torchbasics_folder"]))
+        name = worker["workerid"]
+        if name == "gw0":  # every worker collects the same items
+            folder.write_plan(list(cells.values()))
+    config.stash[RECORDER] = Recorder(config, folder, cells, name)
+    config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
+
+
+def open_folder(config: pytest.Config) -> RunFolder:
+    """The folder of this run, made when it is first asked for: under --results, else a temporary one.
+
+    Raises:
+        pytest.UsageError: it cannot be written to.
+    """
+    if FOLDER not in config.stash:
+        from .summary import Conclusion
+
+        settings = config.stash[SETTINGS]
+        root = settings.results
+        if root is None:
+            root = config.stash[TEMPORARY] = Path(tempfile.mkdtemp(prefix="torchbasics-"))
+            config.add_cleanup(lambda: shutil.rmtree(root, ignore_errors=True))
+        try:
+            config.stash[FOLDER] = RunFolder.create(
+                root,
+                argv=list(config.invocation_params.args),
+                settings={key: str(value) for key, value in dataclasses.asdict(settings).items()},
+                leg=settings.leg,
+                shard="/".join(map(str, settings.shard or ())),
+            )
+        except (OSError, ValueError) as error:
+            raise pytest.UsageError(f"--results={root}: {error}") from None
+        config.pluginmanager.register(Conclusion(config), "torchbasics-conclusion")
+    return config.stash[FOLDER]
+
+
+def _cell_of(item: pytest.Item) -> Cell | None:
+    """The cell that an item measures; None if it is not ours."""
+    names = set(getattr(item, "fixturenames", ()))
+    kind = "check" if "check" in names else "measure" if "measure" in names else None
+    callspec = getattr(item, "callspec", None)
+    if kind is None or callspec is None or item.get_closest_marker("cases") is None:
+        return None
+    given: dict[str, Any] = dict(callspec.params)
+
+    def value(axis: str, default: str = "") -> str:
+        found = given.get(CARRIER.get(axis, axis), given.get(axis))
+        return default if found is None else str(found).removeprefix("torch.")
+
+    return Cell(
+        kind="check" if kind == "check" else "timing",
+        case=value("case", "(no case)"),
+        check=value("check") if kind == "check" else "",
+        phase=value("phase") if kind == "measure" else "",
+        mode=value("mode", "eager"),
+        device=value("device"),
+        dtype=value("dtype"),
+        threads=TIMING_THREADS if kind == "measure" else 0,
+    )
+
+
+def _reason(report: pytest.TestReport) -> str:
+    longrepr = report.longrepr
+    text = str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).strip()
+    lines = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+    return lines[0] if lines else text.splitlines()[-1] if text else ""
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

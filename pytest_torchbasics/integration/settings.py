@@ -1,0 +1,220 @@
+"""The options of a run, read once, checked, and frozen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from ..cases import MODES
+from .options import FOREIGN, OPTIONS
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+DEVICES: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()
+
+PHASES = ("forward", "backward", "forward_backward")
+QUALITIES = ("quick", "standard", "precise")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options say. None stands for "not given".
+
+    Attributes:
+        device_names: as given, or None for `auto`; resolved by `devices_of`.
+        device_source: the option or ini key the names come from, for messages.
+        dtypes: selected dtypes.
+        measure_dtypes: selected dtypes for timing.
+        notes: lines for the header about options that belong to others.
+    """
+
+    device_names: tuple[str, ...] | None
+    device_source: str
+    dtypes: tuple[str, ...] | None
+    measure_dtypes: tuple[str, ...] | None
+    modes: tuple[str, ...]
+    phases: tuple[str, ...]
+    checks: tuple[str, ...] | None
+    results: Path | None
+    leg: str
+    shard: tuple[int, int] | None
+    quality: str
+    notes: tuple[str, ...]
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Read and check all options.
+
+    Raises:
+        pytest.UsageError: an option has a value that cannot be used; one line, and pytest ends with exit 4.
+    """
+    values = {option.name: _Value.of(config, option.name) for option in OPTIONS}
+    notes: list[str] = []
+    devices, device_source = _foreign(config, "device", values["device"], _looks_like_devices, notes)
+    dtypes, dtype_source = _foreign(config, "dtype", values["dtype"], _looks_like_dtypes, notes)
+    shard = values["shard"]
+    return Settings(
+        device_names=devices,
+        device_source=device_source,
+        dtypes=_parse(dtype_source, dtypes, _parse_dtypes),
+        measure_dtypes=_measure_dtypes(values["measure-dtype"], values["dtype"]),
+        modes=_choice(values["mode"], MODES) or ("eager",),
+        phases=_choice(values["phase"], PHASES) or PHASES,
+        checks=_parse(values["checks"].source, values["checks"].names, _parse_checks),
+        results=_results(config, values["results"]),
+        leg=_leg(values["leg"]),
+        shard=_shard(shard) if shard.text else None,
+        quality=(_choice(values["timer-quality"], QUALITIES) or ("standard",))[0],
+        notes=tuple(notes),
+    )
+
+
+def devices_of(config: pytest.Config) -> tuple[str, ...]:
+    """The devices of the run. Imports torch, so it is called only when a test asks for a device.
+
+    Raises:
+        pytest.UsageError: a named device cannot be used on this machine.
+    """
+    if DEVICES not in config.stash:
+        from ..backends import DeviceError, resolve_devices
+
+        settings = config.stash[SETTINGS]
+        try:
+            config.stash[DEVICES] = resolve_devices(settings.device_names or ("auto",))
+        except DeviceError as error:
+            raise pytest.UsageError(f"{settings.device_source}: {error}") from None
+    return config.stash[DEVICES]
+
+
+@dataclass(frozen=True)
+class _Value:
+    """The text of an option and where it comes from; the command line wins over the ini file."""
+
+    source: str
+    text: str | None
+    from_command_line: bool
+
+    @classmethod
+    def of(cls, config: pytest.Config, name: str) -> _Value:
+        option = next(option for option in OPTIONS if option.name == name)
+        given = config.getoption(option.dest, None)
+        if given not in (None, False):
+            text = ",".join(given) if isinstance(given, list) else str(given)
+            return cls(f"--{name}={text}", text, True)
+        written = config.getini(option.dest) if option.ini else None
+        if written is None or written == "":
+            return cls(f"--{name}", None, False)
+        text = ",".join(written) if isinstance(written, list) else str(written)
+        return cls(f"{option.dest} = {text} (in the configuration file)", text, False)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The text as a list."""
+        if self.text is None:
+            return None
+        return tuple(name for part in re.split(r"[,\n]", self.text) if (name := part.strip()))
+
+
+def _foreign(
+    config: pytest.Config, name: str, value: _Value, fits: Callable[[Sequence[str]], bool], notes: list[str]
+) -> tuple[tuple[str, ...] | None, str]:
+    """The names of `--device` or `--dtype`; where somebody else defined the option, theirs if it fits."""
+    owner = config.stash.get(FOREIGN, {}).get(name)
+    if owner is None or value.text is not None:
+        return value.names, value.source
+    theirs = config.getoption(f"--{name}", None)
+    if theirs is None or theirs == [] or theirs == "":
+        return None, value.source
+    text = ",".join(map(str, theirs)) if isinstance(theirs, (list, tuple)) else str(theirs)
+    names = _Value(name, text, True).names or ()
+    whose = "this project's conftest" if owner == "project" else "another plugin"
+    if fits(names):
+        notes.append(f"--{name}={text} is an option of {whose}, and is followed")
+        return names, f"--{name}={text}"
+    notes.append(f"--{name} is an option of {whose}; {text!r} is not followed, use --torchbasics-{name}")
+    return None, value.source
+
+
+def _looks_like_devices(names: Sequence[str]) -> bool:
+    from ..backends import known_kinds
+
+    kinds = {*known_kinds(), "auto", "all"}
+    return bool(names) and all(name.strip().lower().split(":")[0] in kinds for name in names)
+
+
+def _looks_like_dtypes(names: Sequence[str]) -> bool:
+    try:
+        return bool(_parse_dtypes(names))
+    except ValueError:
+        return False
+
+
+def _parse(source: str, names: tuple[str, ...] | None, parse: Callable[[Sequence[str]], T]) -> T | None:
+    if names is None:
+        return None
+    try:
+        return parse(names)
+    except ValueError as error:
+        raise pytest.UsageError(f"{source}: {error}") from None
+
+
+def _parse_dtypes(names: Sequence[str]) -> tuple[str, ...]:
+    from ..numerics.dtypes import NAMES, parse_dtypes
+
+    if not names:
+        raise ValueError(f"no dtype is named; there are: {', '.join(NAMES)}")
+    return parse_dtypes(names)
+
+
+def _parse_checks(names: Sequence[str]) -> tuple[str, ...]:
+    from ..checks import parse_checks
+
+    return parse_checks(names)
+
+
+def _measure_dtypes(measure: _Value, dtype: _Value) -> tuple[str, ...] | None:
+    """The command line wins over the ini file, and --measure-dtype over --dtype of the same place."""
+    order = [measure, dtype] if measure.from_command_line or not dtype.from_command_line else [dtype, measure]
+    chosen = next((value for value in order if value.text is not None), dtype)
+    return _parse(chosen.source, chosen.names, _parse_dtypes)
+
+
+def _choice(value: _Value, known: tuple[str, ...]) -> tuple[str, ...] | None:
+    if value.names is None:
+        return None
+    for name in value.names:
+        if name not in known:
+            raise pytest.UsageError(f"{value.source}: unknown name {name!r}; there are: {', '.join(known)}")
+    if not value.names:
+        raise pytest.UsageError(f"{value.source}: nothing is named; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(value.names))
+
+
+def _results(config: pytest.Config, value: _Value) -> Path | None:
+    if value.text is None:
+        return None
+    base = config.invocation_params.dir if value.from_command_line else config.rootpath
+    path = (base / value.text).absolute()
+    if path.exists() and not path.is_dir():
+        raise pytest.UsageError(f"{value.source}: {path} is a file, not a folder")
+    return path
+
+
+def _leg(value: _Value) -> str:
+    if value.text is not None and not _NAME.fullmatch(value.text):
+        raise pytest.UsageError(f"{value.source}: use 1 to 64 letters, digits, dots, dashes or underscores")
+    return value.text or ""
+
+
+def _shard(value: _Value) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", value.text or "")
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise pytest.UsageError(f"{value.source}: write K/N with 1 <= K <= N, such as 2/4")
+    return int(found[1]), int(found[2])

@@ -1,0 +1,89 @@
+"""The end of a run: final files, the verdict of the plan, and the table in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .recording import FOLDER, RECORDER
+from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Outcomes that measured something.
+MEASURED = ("passed", "failed", "error", "xfailed", "xpassed", "timeout", "crashed")
+
+
+class Conclusion:
+    """Writes the final files and the summary; registered as a plugin in the main process of a run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.frame: pd.DataFrame | None = None
+        self.lines: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Finish the run's files, and turn the run red if it is not what was planned."""
+        from ..results.load import load
+        from ..results.store import finalise
+
+        folder = self.config.stash[FOLDER]
+        recorder = self.config.stash.get(RECORDER, None)
+        if recorder is not None:
+            recorder.journal.close()
+        if not folder.has_rows():
+            folder.discard()
+            return
+        interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
+        status = finalise(folder, "interrupted" if interrupted else None)
+        self.frame = load(folder.path)
+        self._write_reports()
+        ok = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if recorder is not None and recorder.journal.rescued:
+            self.lines.append(f"the results could not be written; the rows are kept in {recorder.journal.rescued}")
+            session.exitstatus = 3
+        elif ok and status != "complete":
+            self.lines.append(f"the run is {status}: not every planned cell ended")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif ok and not self.frame["outcome"].isin(MEASURED).any():
+            self.lines.append("nothing was measured: every cell was skipped or did not apply")
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table."""
+        if self.frame is None:
+            return
+        from ..report import terminal
+
+        terminalreporter.section("torchbasics", sep="=")
+        width = terminalreporter._tw.fullwidth
+        colour = terminalreporter._tw.hasmarkup
+        terminalreporter.write(terminal.run_summary(self.frame, width=width, color=colour))
+        for line in self._where():
+            terminalreporter.write_line(line)
+        for line in self.lines:
+            terminalreporter.write_line(f"torchbasics: {line}", red=True)
+
+    def _kept(self) -> bool:
+        return self.config.stash[SETTINGS].results is not None
+
+    def _write_reports(self) -> None:
+        if not self._kept() or self.frame is None:
+            return
+        from ..report import html, markdown
+
+        folder = self.config.stash[FOLDER].path
+        (folder / "report.html").write_text(html.run_summary(self.frame), encoding="utf-8")
+        (folder / "report.md").write_text(markdown.run_summary(self.frame), encoding="utf-8")
+
+    def _where(self) -> list[str]:
+        folder = self.config.stash[FOLDER].path
+        if not self._kept():
+            return ["no files were kept: give --results=DIR"]
+        return [
+            f"results: {folder}  (pytest_torchbasics.load, or: torchbasics show {folder})",
+            f"report:  {folder / 'report.html'}",
+        ]

@@ -1,0 +1,61 @@
+"""Trees of tensors: nested tuples, lists and dicts, as layers take and return them.
+
+torch.utils._pytree does the same, but it is private; these few functions also keep the path of each leaf,
+which the messages of the checks need.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A value inside a tree and where it is: `""` for the tree itself, else `[0]`, `.logits`, `['a'][1]`."""
+
+    path: str
+    value: Any
+
+
+def leaves(tree: Any, path: str = "") -> list[Leaf]:
+    """All leaves of a tree, in a fixed order."""
+    if isinstance(tree, Mapping):
+        return [leaf for key in tree for leaf in leaves(tree[key], f"{path}[{key!r}]")]
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return [leaf for name in tree._fields for leaf in leaves(getattr(tree, name), f"{path}.{name}")]
+    if isinstance(tree, (tuple, list)):
+        return [leaf for index, item in enumerate(tree) for leaf in leaves(item, f"{path}[{index}]")]
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        return [
+            leaf
+            for field in dataclasses.fields(tree)
+            for leaf in leaves(getattr(tree, field.name), f"{path}.{field.name}")
+        ]
+    return [Leaf(path, tree)]
+
+
+def tensors(tree: Any) -> list[Leaf]:
+    """The leaves that are tensors."""
+    return [leaf for leaf in leaves(tree) if isinstance(leaf.value, torch.Tensor)]
+
+
+def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
+    """A copy of the tree in which every tensor is replaced by `function(tensor)`."""
+    if isinstance(tree, torch.Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: map_tensors(function, value) for key, value in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map_tensors(function, item) for item in tree))
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map_tensors(function, item) for item in tree)
+    return tree
+
+
+def is_differentiable(value: Any) -> bool:
+    """A tensor of a dtype that gradients are defined for."""
+    return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())

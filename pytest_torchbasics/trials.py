@@ -1,0 +1,260 @@
+"""A trial is a case on one device, in one dtype and mode; a subject is what a trial calls.
+
+Everything random is seeded from the case's name, so that a trial computes the same in every run, in any order,
+and a case starts from the same weights and inputs on every device and in every dtype, up to rounding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from .cases import Case, CaseError, Tensor
+from .numerics.dtypes import dtype_name, torch_dtype, wide
+from .numerics.trees import is_differentiable, leaves, map_tensors, tensors
+
+#: How each mode of `cases.MODES` turns the eager function into the one that is called.
+EXECUTED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "eager": lambda function: function,
+    "compile": lambda function: torch.compile(function),
+}
+
+#: Raised whenever what is measured, or how inputs are made, changes; part of every case_hash.
+PROTOCOL = 1
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case on one device (`"cuda:1"`), in one dtype (`"float32"`) and one mode."""
+
+    case: Case
+    device: str
+    dtype: str
+    mode: str = "eager"
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype under test."""
+        return torch_dtype(self.dtype)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the case, the same for every device, dtype and mode."""
+        return int.from_bytes(hashlib.sha256(self.case.name.encode()).digest()[:4], "big")
+
+    def exact(self) -> Trial:
+        """The same case on the CPU, eager, in float64 (complex128; an integral dtype stays as it is)."""
+        return replace(self, device="cpu", dtype=dtype_name(wide(self.torch_dtype)), mode="eager")
+
+    def samples(self) -> list[Arguments]:
+        """Argument tuples for the checks, one for each set of sizes, on the trial's device."""
+        if self.case.samples is not None:
+            return self._own_samples()
+        generator = torch.Generator().manual_seed(self.seed)
+        return [self._make(sizes, generator) for sizes in self.case.assignments()]
+
+    def timing_sample(self) -> Arguments:
+        """The argument tuple that is timed; the last one, if the case makes its own samples."""
+        if self.case.samples is not None:
+            return self._own_samples()[-1]
+        return self._make(self.case.timing_assignment(), torch.Generator().manual_seed(self.seed))
+
+    def subject(self, training: bool = False) -> Subject:
+        """A fresh module (or the function) of the case, on the device, in the dtype, seeded."""
+        if self.case.kind == "op":
+            return Subject(self, None)
+        module = self._build()
+        cast_module(module, self.torch_dtype, self.device)
+        module.train(training)
+        return Subject(self, module)
+
+    def case_hash(self) -> str:
+        """12 hexadecimal digits of what is computed: inputs, sizes, the target and the protocol."""
+        case = self.case
+        if case.kind == "layer":
+            module = self._build()
+            state = [(name, tuple(value.shape), str(value.dtype)) for name, value in module.state_dict().items()]
+            target = f"{module!r} {state}"
+        else:
+            target = _source(case.target)
+        parts = [
+            PROTOCOL,
+            case.kind,
+            target,
+            case.inputs,
+            sorted((k, repr(v)) for k, v in case.sizes.items()),
+        ]
+        if case.samples is not None:
+            parts.append(_source(case.samples))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+    @contextlib.contextmanager
+    def seeded(self, seed: int | None = None) -> Iterator[None]:
+        """Run a block from a fixed seed of the global generators, and restore them."""
+        kind = torch.device(self.device).type
+        devices = [] if kind == "cpu" else [torch.device(self.device)]
+        with torch.random.fork_rng(devices, device_type=kind if devices else "cuda"):
+            torch.manual_seed(self.seed if seed is None else seed)
+            yield
+
+    def _build(self) -> nn.Module:
+        with self.seeded():
+            module = self.case.target()
+            if not isinstance(module, nn.Module):
+                raise CaseError(
+                    f"case {self.case.name!r}: the factory must return a torch.nn.Module, it returned "
+                    f"{type(module).__name__} (for a function use op())"
+                )
+            if self.case.prepare is not None:
+                self.case.prepare(module)
+            if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):
+                first = replace(self, device="cpu", dtype="float32").samples()[0]
+                module(*map_tensors(torch.Tensor.detach, first))
+        return module
+
+    def _make(self, sizes: Mapping[str, int], generator: torch.Generator) -> Arguments:
+        """Arguments drawn on the CPU, so that their values are the same on every device."""
+
+        def make(item: Any) -> Any:
+            if not isinstance(item, Tensor):
+                return copy.deepcopy(item)
+            made = item.make(sizes, self.torch_dtype, generator)
+            return made.detach().to(self.device).requires_grad_(made.requires_grad)
+
+        return tuple(make(item) for item in self.case.inputs)
+
+    def _own_samples(self) -> list[Arguments]:
+        assert self.case.samples is not None
+        device = torch.device(self.device)
+        generator = torch.Generator(device).manual_seed(self.seed)
+        found = self.case.samples(device, self.torch_dtype, generator)
+        if not isinstance(found, (list, tuple)) or not found:
+            raise CaseError(f"case {self.case.name!r}: samples() returned no argument tuples, but {found!r:.80}")
+        for arguments in found:
+            if not isinstance(arguments, tuple):
+                raise CaseError(
+                    f"case {self.case.name!r}: samples() must return a list of tuples of arguments, it holds "
+                    f"{arguments!r:.80}"
+                )
+        return [map_tensors(_differentiable, arguments) for arguments in found]
+
+
+class Subject:
+    """What a trial calls: the module or function, its parameters, and ways to call it without side effects."""
+
+    def __init__(self, trial: Trial, module: nn.Module | None) -> None:
+        self.trial = trial
+        self.module = module
+        self._compiled = EXECUTED[trial.mode](self._functional)
+
+    @property
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """The trainable parameters by name, each once."""
+        if self.module is None:
+            return {}
+        return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Call it as a user would: side effects on the inputs and buffers happen, nothing is seeded."""
+        return self._compiled({}, inputs)
+
+    def pure(
+        self,
+        inputs: Sequence[Any],
+        parameters: Mapping[str, torch.Tensor] | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Call it from a fixed seed, on differentiable copies of the inputs and on copies of its buffers.
+
+        Args:
+            inputs: the arguments.
+            parameters: values that stand in for the parameters of those names.
+            seed: of the global generators; the case's own by default.
+        """
+        inputs = map_tensors(torch.Tensor.clone, tuple(inputs))
+        buffers = {} if self.module is None else {n: b.clone() for n, b in self.module.named_buffers()}
+        with self.trial.seeded(seed):
+            return self._compiled({**buffers, **(parameters or {})}, inputs)
+
+    def _functional(self, state: dict[str, torch.Tensor], inputs: Arguments) -> Any:
+        if self.module is None:
+            return self.trial.case.target(*inputs)
+        if not state:
+            return self.module(*inputs)
+        return torch.func.functional_call(self.module, state, inputs)
+
+
+def floating_inputs(inputs: Arguments) -> dict[str, torch.Tensor]:
+    """The floating and complex tensors among the inputs, by name: `input[0]`, `input[1]['mask']`."""
+    return {f"input{leaf.path}": leaf.value for leaf in tensors(inputs) if is_differentiable(leaf.value)}
+
+
+def variables(subject: Subject, inputs: Arguments) -> dict[str, torch.Tensor]:
+    """What a result is differentiated by: inputs that require a gradient, and trainable parameters.
+
+    Returns:
+        Detached copies that require a gradient, by name: `input[0]`, `parameter weight`.
+    """
+    wanted = {name: value for name, value in floating_inputs(inputs).items() if value.requires_grad}
+    wanted |= {f"parameter {name}": value for name, value in subject.parameters.items()}
+    return {name: value.detach().clone().requires_grad_() for name, value in wanted.items()}
+
+
+def substitute(inputs: Arguments, values: Mapping[str, torch.Tensor]) -> tuple[Arguments, dict[str, torch.Tensor]]:
+    """The inputs with the named tensors replaced, and the replacements of the parameters by name."""
+    paths = iter([f"input{leaf.path}" for leaf in tensors(inputs)])
+    replaced = map_tensors(lambda tensor: values.get(next(paths), tensor), inputs)
+    parameters = {n.removeprefix("parameter "): v for n, v in values.items() if n.startswith("parameter ")}
+    return replaced, parameters
+
+
+def differentiable_outputs(outputs: Any) -> list[torch.Tensor]:
+    """The floating and complex tensors among the outputs that depend on something that requires a gradient."""
+    return [leaf.value for leaf in leaves(outputs) if is_differentiable(leaf.value) and leaf.value.requires_grad]
+
+
+def is_floating(dtype: torch.dtype) -> bool:
+    """True for real and complex floating dtypes."""
+    return dtype.is_floating_point or dtype.is_complex
+
+
+def _differentiable(tensor: torch.Tensor) -> torch.Tensor:
+    """A sample's tensor as an input that requires a gradient, where its dtype has one."""
+    return tensor.detach().requires_grad_(is_floating(tensor.dtype))
+
+
+def cast_module(module: nn.Module, dtype: torch.dtype, device: str) -> None:
+    """Move a module, in place, to a device and its floating and complex tensors to a dtype."""
+    tensors_of = [*module.parameters(), *module.buffers()]
+    if dtype.is_complex or any(tensor.is_complex() for tensor in tensors_of):
+        # Module.to() would drop the imaginary parts, or make real tensors complex.
+        real = dtype.to_real() if dtype.is_complex else dtype
+        module.to(device)
+        for tensor in [*module.parameters(), *module.buffers()]:
+            if tensor.is_complex():
+                tensor.data = tensor.data.to(real.to_complex())
+            elif tensor.is_floating_point():
+                tensor.data = tensor.data.to(real)
+    elif dtype.is_floating_point:
+        module.to(device=device, dtype=dtype)
+    else:
+        module.to(device)
+
+
+def _source(function: Callable[..., Any]) -> str:
+    """The source text of a Python function, or the qualified name of any other callable."""
+    name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    try:
+        return f"{name} {inspect.getsource(function)}"
+    except (OSError, TypeError):
+        return name

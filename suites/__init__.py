@@ -1,0 +1,1 @@
+"""Case lists of this project: the first users of the plugin."""

@@ -1,0 +1,1 @@
+"""The PyTorch basics tutorial, step by step."""
