@@ -110,7 +110,7 @@ def _raised(what: str, error: Exception) -> Outcome:
 
 
 def _size(inputs: Arguments, positions: tuple[int, ...]) -> int:
-    return min((leaf.value.shape[0] for i in positions for leaf in tensors(inputs[i])), default=0)
+    return min((leaf.value.shape[0] for i in positions if i < len(inputs) for leaf in tensors(inputs[i])), default=0)
 
 
 def _take(inputs: Arguments, positions: tuple[int, ...], group: torch.Tensor) -> Arguments:

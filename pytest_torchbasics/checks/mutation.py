@@ -35,7 +35,7 @@ def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
         first = tensors(subject(*given))
     kept = [leaf.value.clone() for leaf in first]
 
-    if name := _changed(tensors(given), before):
+    if (name := _changed(tensors(given), before)) is not None:
         return failed(
             f"input{name} is changed by the call",
             "an in-place operation (trailing underscore, inplace=True, out=) works on the input: clone it first",
@@ -48,14 +48,14 @@ def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
     others: Arguments = map_tensors(_other_values, given)
     with trial.seeded(), torch.no_grad():
         subject(*others)
-    if name := _changed(first, kept):
+    if (name := _changed(first, kept)) is not None:
         return failed(
             f"output{name} of the first call was overwritten by the second call",
             "the result is a buffer that the layer reuses: return a new tensor",
         )
     with trial.seeded(), torch.no_grad():
         again = tensors(subject(*given))
-    if name := _changed(again, kept):
+    if (name := _changed(again, kept)) is not None:
         return failed(
             f"output{name} differs when the same inputs are given again after others",
             "something is remembered between calls: a cache with a wrong key, a counter, a hidden state",

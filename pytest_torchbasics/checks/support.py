@@ -120,8 +120,7 @@ class Exact:
         """The trial's inputs, on the CPU and in the exact dtype."""
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
-            exact = self._exact.torch_dtype if tensor.dtype == self.trial.torch_dtype else tensor.dtype
-            return tensor.detach().to("cpu", exact).requires_grad_(tensor.requires_grad)
+            return tensor.detach().to("cpu", wide(tensor.dtype)).requires_grad_(tensor.requires_grad)
 
         return map_tensors(move, inputs)  # type: ignore[no-any-return]
 

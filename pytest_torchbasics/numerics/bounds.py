@@ -18,8 +18,9 @@ import torch
 from .dtypes import wide
 
 #: Allowed error in units of the measured effect of one rounding of every input. Calibrated over the healthy
-#: layers of the tests and the suites: the worst needs about 2.
-MARGIN = 8.0
+#: layers of the tests and the suites: the worst, a gradient of
+#: RMSNorm in float32, needs 12.
+MARGIN = 16.0
 #: Random perturbations; the largest effect of them counts, so a scalar result is not judged by one lucky draw.
 DRAWS = 4
 
