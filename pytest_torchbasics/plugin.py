@@ -14,7 +14,6 @@ from .integration.fixtures import (  # noqa: F401  (pytest finds fixtures in the
     device,
     dtype,
     generator,
-    let_others_have_their_names,
     measure,
     mode,
     phase,
@@ -55,11 +54,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from .integration import configuring
 
     return configuring.list_checks()
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let other plugins keep fixtures of our names."""
-    let_others_have_their_names(session)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

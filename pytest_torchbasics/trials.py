@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .backends import backend_for
 from .cases import Case, CaseError, Tensor
 from .numerics.dtypes import dtype_name, torch_dtype, wide
 from .numerics.trees import is_differentiable, leaves, map_tensors, tensors
@@ -100,12 +101,23 @@ class Trial:
 
     @contextlib.contextmanager
     def seeded(self, seed: int | None = None) -> Iterator[None]:
-        """Run a block from a fixed seed of the global generators, and restore them."""
-        kind = torch.device(self.device).type
-        devices = [] if kind == "cpu" else [torch.device(self.device)]
-        with torch.random.fork_rng(devices, device_type=kind if devices else "cuda"):
-            torch.manual_seed(self.seed if seed is None else seed)
+        """Run a block from a fixed seed of torch's global generators, and restore them.
+
+        Not by torch.manual_seed, which seeds every kind of device there could be: where CUDA is not started it
+        formats a stack trace for later, which takes longer than a small layer.
+        """
+        seed = self.seed if seed is None else seed
+        used = [("cpu", backend_for("cpu"))]
+        if not self.device.startswith("cpu"):
+            used.append((self.device, backend_for(self.device)))
+        states = [backend.rng_state(device) for device, backend in used]
+        for _, backend in used:
+            backend.manual_seed(seed)
+        try:
             yield
+        finally:
+            for (device, backend), state in zip(used, states, strict=True):
+                backend.set_rng_state(state, device)
 
     def _build(self) -> nn.Module:
         with self.seeded():

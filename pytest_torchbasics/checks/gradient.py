@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch.autograd.gradcheck import GradcheckError
 
+from ..backends import backend_for
 from ..numerics.dtypes import dtype_name, wide
 from ..numerics.trees import tensors
 from ..trials import Arguments, Subject, Trial, differentiable_outputs, substitute, variables
@@ -41,6 +42,8 @@ def gradient(trial: Trial) -> Outcome:
     if exact not in trial.case.dtypes and exact == "float64":
         return not_applicable("the case does not run in float64")
     trial = Trial(trial.case, trial.device, exact, trial.mode)
+    if reason := backend_for(trial.device).supports(trial.torch_dtype):
+        return not_applicable(reason)
     samples = trial.samples()
     smallest = min(samples, key=lambda inputs: sum(leaf.value.numel() for leaf in tensors(inputs)))
     if outcome := uninformative(trial, smallest):
@@ -124,10 +127,10 @@ def _worst_element(trial: Trial, function: Function, values: Values, name: str) 
     (analytic,) = torch.autograd.grad(outputs, [variable], weights, allow_unused=True)
     analytic = torch.zeros_like(variable) if analytic is None else analytic
     numeric = torch.empty_like(analytic)
-    for index in range(variable.numel()):
+    for position in range(variable.numel()):
         direction = torch.zeros_like(variable).detach()
-        direction.view(-1)[index] = 1
-        numeric.view(-1)[index] = _difference_quotient(function, values, name, direction, weights, STEP)
+        direction.view(-1)[position] = 1
+        numeric.view(-1)[position] = _difference_quotient(function, values, name, direction, weights, STEP)
     error = (analytic - numeric).abs()
     bad = ~(error <= ABSOLUTE + RELATIVE * numeric.abs())
     if not bool(bad.any()):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..backends import backend_for, resolve_devices
 from ..cases import Case, Declared
 from . import check_names, find, parse_checks
 from .outcome import BAD, CheckFailure, Outcome, Status
@@ -78,7 +79,6 @@ def assert_case(
         CheckFailure: lists every failed check.
         DeviceError, DtypeError, CheckError: the device cannot be used, or a name is unknown.
     """
-    from ..backends import resolve_devices
     from ..numerics.dtypes import parse_dtypes
     from ..trials import Trial
 
@@ -93,8 +93,12 @@ def assert_case(
 
 
 def _run(trial: Trial, name: str) -> Outcome:
+    backend = backend_for(trial.device)
+    if reason := backend.supports(trial.torch_dtype):
+        return Outcome(Status.UNSUPPORTED, reason)
     try:
-        return find(name)(trial)
+        with backend.tf32_off():
+            return find(name)(trial)
     except Exception as error:
         return _error(error)
 

@@ -34,7 +34,9 @@ def install_clock(request: pytest.FixtureRequest) -> ReplayClock | None:
         return None
     clock = ReplayClock()
     params = request.node.callspec.params
-    group = " ".join(str(params[name]) for name in ("phase", "torchbasics_device", "torchbasics_dtype") if name in params)
+    group = " ".join(
+        str(params[name]) for name in ("phase", "torchbasics_device", "torchbasics_dtype") if name in params
+    )
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=group))
     return clock
 

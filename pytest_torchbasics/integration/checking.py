@@ -10,8 +10,8 @@ from ..cases import Case
 from ..checks import Outcome, Status
 from ..results.rows import Cell, MetricValue, Row
 from . import markers
-from .recording import Called, recorder_of
 from .items import HASHES
+from .recording import Called, recorder_of
 
 
 class Checker(Called):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .markers import MARKERS
-from .settings import SETTINGS, read_settings
+from .options import FOREIGN, any_given
 
 #: Marks that every item carries, for -m.
 ITEM_MARKS = {
@@ -15,28 +15,42 @@ ITEM_MARKS = {
 
 
 def configure(config: pytest.Config) -> None:
-    """Read the settings and register the markers.
+    """Register the markers and check the options that are given.
 
     Raises:
-        pytest.UsageError: an option cannot be used; a device named here or in the configuration file is tried.
+        pytest.UsageError: an option cannot be used.
     """
-    from ..backends import known_kinds
-    from .settings import devices_of
-
-    config.stash[SETTINGS] = settings = read_settings(config)
-    for name, text in ITEM_MARKS.items():
-        config.addinivalue_line("markers", f"{name}: {text} (torchbasics)")
-    for kind in known_kinds():
-        config.addinivalue_line("markers", f"{kind}: an item on the device kind {kind} (torchbasics)")
     for function in MARKERS.values():
-        config.addinivalue_line("markers", (function.__doc__ or "").strip().split("\n")[0].rstrip("."))
+        text = (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
+        config.addinivalue_line("markers", f"{text} (torchbasics)")
+    if config.getoption("markers", False):
+        register_item_marks(config)
+    if not any_given(config):
+        return
+    from .settings import devices_of, settings_of
+
+    settings = settings_of(config)
     if settings.device_names is not None and not settings.notes:
         devices_of(config)
 
 
+def register_item_marks(config: pytest.Config) -> None:
+    """Register the marks that items carry."""
+    from ..backends import known_kinds
+
+    for name, text in ITEM_MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {text} (torchbasics)")
+    for kind in known_kinds():
+        config.addinivalue_line("markers", f"{kind}: an item on the device kind {kind} (torchbasics)")
+
+
 def header(config: pytest.Config) -> list[str]:
     """Lines for the header of a run: what is selected, if anything is."""
-    settings = config.stash[SETTINGS]
+    if not any_given(config) and not config.stash.get(FOREIGN, {}):
+        return []
+    from .settings import settings_of
+
+    settings = settings_of(config)
     chosen = {
         "devices": settings.device_names,
         "dtypes": settings.dtypes,

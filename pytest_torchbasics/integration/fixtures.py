@@ -61,7 +61,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     """The case under test."""
     from .markers import read
 
-    found: tuple[Case, ...] = read(request.node, "cases")
+    found: tuple[Case, ...] = read(request.node, "cases") or ()
     return next(case for case in found if case.name == request.param)
 
 
@@ -131,18 +131,3 @@ def measure(
     )
     yield measurer
     measurer.require_called()
-
-
-def let_others_have_their_names(session: pytest.Session) -> None:
-    """Where another plugin has a fixture of one of our names, its own tests must get its own.
-
-    Among plugins pytest prefers the fixture that was registered last, which is a matter of chance. Ours go first;
-    the tests of cases find theirs through `torchbasics_device` and `torchbasics_dtype`, which nobody else has.
-    """
-    # pytest-playwright's session fixture `device` is a phone to emulate. There is no public way to say this.
-    definitions = getattr(session, "_fixturemanager")._arg2fixturedefs  # noqa: B009
-    for name in ("device", "dtype"):
-        found = definitions.get(name, [])
-        ours = [d for d in found if d.func.__module__ == __name__]
-        if len(found) > 1 and ours:
-            definitions[name] = [*ours, *(d for d in found if d not in ours)]

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from ..cases import Case
 from ..checks import check_names
 from . import markers
-from .settings import SETTINGS, Settings, devices_of
+from .configuring import register_item_marks
+from .settings import Settings, devices_of, settings_of
 
 #: Every fixture that an item may be parametrized by, in the order of the ids.
 AXES = ("case", "check", "phase", "mode", "device", "dtype")
 #: The fixtures that carry the parameters of `device` and `dtype`. They are ours whatever a project or another
 #: plugin calls `device`.
 CARRIER = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
-OWN_FIXTURES = frozenset({*AXES, *CARRIER.values(), "measure", "generator"})
 
 #: case_hash by (case name, id of the case): made once, when the case is first collected.
 HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
@@ -36,22 +36,36 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         pytest.Collector.CollectError: a marker, a case or a combination of them is wrong.
         pytest.UsageError: a device of another's `--device` option cannot be used.
     """
+    if HASHES not in metafunc.config.stash:
+        metafunc.config.stash[HASHES] = {}
+        register_item_marks(metafunc.config)
     try:
         _Expansion(metafunc).parametrize()
     except ValueError as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
 
 
-def is_plugins(metafunc: pytest.Metafunc, name: str) -> bool:
-    """True if the fixture of that name comes from an installed plugin, ours or another, not from the project."""
-    definitions = metafunc._arg2fixturedefs.get(name)  # no public way; the same in pytest 8.2 to 9.2
-    if not definitions:
-        return False
-    module = definitions[-1].func.__module__
-    if module.startswith("pytest_torchbasics."):
-        return True
-    plugins = {getattr(plugin, "__name__", "") for plugin, _ in metafunc.config.pluginmanager.list_plugin_distinfo()}
-    return module in plugins
+def _definitions(metafunc: pytest.Metafunc, name: str) -> list[Any]:
+    """The fixtures of a name that the test could get; it gets the last one."""
+    # There is no public way to ask; the attribute is the same in pytest 8.2 to 9.2.
+    return list(metafunc._arg2fixturedefs.get(name, ()))
+
+
+def _is_own(definition: Any) -> bool:
+    return definition.func.__module__.startswith("pytest_torchbasics.")  # type: ignore[no-any-return]
+
+
+def _give_way_to_other_plugins(metafunc: pytest.Metafunc) -> None:
+    """Where another plugin has a fixture of one of our names, a test that is not ours gets theirs.
+
+    pytest-playwright's `device` is a phone to emulate, which its own fixtures ask for. Among plugins pytest prefers the
+    one that was registered last, which is a matter of chance.
+    """
+    for name in CARRIER:
+        definitions = _definitions(metafunc, name)
+        others = [definition for definition in definitions if not _is_own(definition)]
+        if others and _is_own(definitions[-1]):
+            metafunc._arg2fixturedefs[name] = [*filter(_is_own, definitions), *others]
 
 
 class _Expansion:
@@ -60,7 +74,7 @@ class _Expansion:
     def __init__(self, metafunc: pytest.Metafunc) -> None:
         self.metafunc = metafunc
         self.config = metafunc.config
-        self.settings: Settings = self.config.stash[SETTINGS]
+        self.settings: Settings = settings_of(self.config)
         self.definition = metafunc.definition
         names = set(metafunc.fixturenames)
         self.kind = "check" if "check" in names else "measure" if "measure" in names else ""
@@ -71,15 +85,17 @@ class _Expansion:
             for marker in self.definition.iter_markers("parametrize")
             for name in (marker.args[0].split(",") if isinstance(marker.args[0], str) else marker.args[0])
         }
-        self.axes = [axis for axis in AXES if self._is_ours(axis, names) and axis not in given]
+        self.available = [axis for axis in AXES if axis in names and axis not in given]
 
     def parametrize(self) -> None:
         cases = markers.read(self.definition, "cases")
         if cases is None:
             if self.kind or "case" in self.metafunc.fixturenames:
                 raise ValueError(f"the fixture {self.kind or 'case'!r} needs @pytest.mark.cases([...])")
+            _give_way_to_other_plugins(self.metafunc)
             self._parametrize_plainly()
             return
+        self.axes = [axis for axis in self.available if not self._is_projects(axis)]
         rows = [row for case in cases if self._in_shard(case) for row in self._rows(case)]
         if not rows:
             rows = [self._nothing("none", f"no case is in shard {self.settings.shard}")]
@@ -88,7 +104,9 @@ class _Expansion:
 
     def _parametrize_plainly(self) -> None:
         """A test without cases: each axis on its own, as pytest's own parametrize would."""
-        for axis in self.axes:
+        for axis in self.available:
+            if not _is_own(_definitions(self.metafunc, axis)[-1]):
+                continue
             values = [
                 pytest.param(value, id=value, marks=_kind_marks(value) if axis == "device" else ())
                 for value in self._values(axis)
@@ -106,11 +124,11 @@ class _Expansion:
                 yield self._nothing(case.name, self._why_empty(axis, case))
                 return
         for combination in _product(axes):
-            values = {"case": case.name, **combination}
-            parts = [values[axis] for axis in self.axes if not (self._is_check and values[axis] == "eager")]
+            chosen = {"case": case.name, **combination}
+            parts = [chosen[axis] for axis in self.axes if not (self._is_check and chosen[axis] == "eager")]
             marks = [pytest.mark.correctness if self._is_check else pytest.mark.speed] if self.kind else []
-            marks += _kind_marks(values["device"]) if "device" in values else []
-            yield pytest.param(*(values[axis] for axis in self.axes), id="-".join(parts), marks=marks)
+            marks += _kind_marks(chosen["device"]) if "device" in chosen else []
+            yield pytest.param(*(chosen[axis] for axis in self.axes), id="-".join(parts), marks=marks)
 
     @property
     def _is_check(self) -> bool:
@@ -120,7 +138,9 @@ class _Expansion:
         """The values of an axis: what the marker and the case declare, narrowed by the options."""
         settings = self.settings
         if axis == "phase":
-            return settings.phases
+            from ..timing import PHASES
+
+            return settings.phases or tuple(PHASES)
         declared = markers.read(self.definition, f"{axis}s")
         if axis == "check":
             return [name for name in settings.checks or check_names() if declared is None or name in declared]
@@ -155,23 +175,23 @@ class _Expansion:
         """A visible, skipped item in place of none."""
         return pytest.param(*[None] * len(self.axes), id=f"{name}-none", marks=pytest.mark.skip(reason=reason))
 
-    def _is_ours(self, axis: str, names: set[str]) -> bool:
-        """True if the test uses the axis and no fixture of the project stands in for it."""
-        if axis == "check" and self.kind != "check":
-            return False
-        return axis in names and is_plugins(self.metafunc, axis)
+    def _is_projects(self, axis: str) -> bool:
+        """True if a fixture of the project, not of an installed plugin, stands in for ours."""
+        module = _definitions(self.metafunc, axis)[-1].func.__module__
+        plugins = {getattr(plugin, "__name__", "") for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()}
+        return not module.startswith("pytest_torchbasics.") and module not in plugins
 
-    def _scope(self) -> str | None:
+    def _scope(self) -> Literal["session"] | None:
         """None lets pytest choose; a fixture of a wider scope that asks for the device needs a wide scope.
 
         pytest 9 always allows that; up to 8.4 the scope of the parametrization decides.
         """
         wide = any(
             definitions[-1].scope != "function"
-            and {"device", "dtype", *CARRIER.values()} & set(definitions[-1].argnames)
-            and not definitions[-1].func.__module__.startswith("pytest_torchbasics.")
+            and {*CARRIER, *CARRIER.values()} & set(definitions[-1].argnames)
+            and not _is_own(definitions[-1])
             for name in self.metafunc.fixturenames
-            if (definitions := self.metafunc._arg2fixturedefs.get(name))
+            if (definitions := _definitions(self.metafunc, name))
         )
         return "session" if wide else None
 
@@ -183,7 +203,7 @@ class _Expansion:
 
     def _validate(self, case: Case) -> None:
         """Build the case once, so that a factory that raises is an error of the collection, not of every test."""
-        hashes = self.config.stash.setdefault(HASHES, {})
+        hashes = self.config.stash[HASHES]
         key = (case.name, id(case))
         if key in hashes:
             return

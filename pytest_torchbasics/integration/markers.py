@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..cases import MODES, Case, CaseError, Declared, Tolerance, validate_cases
-from ..checks import parse_checks
-from ..numerics.dtypes import parse_dtypes
+if TYPE_CHECKING:
+    from ..cases import Case, Declared, Tolerance
+
 
 
 def cases(cases: Iterable[Case]) -> tuple[Case, ...]:
     """cases(list): one item for each case and each of its checks or phases, devices and dtypes."""
+    from ..cases import validate_cases
+
     return validate_cases(cases)
 
 
@@ -24,11 +26,15 @@ def devices(*names: str) -> tuple[str, ...]:
 
 def dtypes(*names: Any) -> tuple[str, ...]:
     """dtypes(*names): the dtypes that the test is for; --dtype narrows them."""
+    from ..numerics.dtypes import parse_dtypes
+
     return parse_dtypes(_names("dtypes", tuple(str(name) for name in names)))
 
 
 def modes(*names: str) -> tuple[str, ...]:
     """modes(*names): the execution modes that the test is for; --mode narrows them."""
+    from ..cases import MODES
+
     for name in _names("modes", names):
         if name not in MODES:
             raise ValueError(f"unknown mode {name!r}; there are: {', '.join(MODES)}")
@@ -37,11 +43,15 @@ def modes(*names: str) -> tuple[str, ...]:
 
 def checks(*names: str) -> tuple[str, ...]:
     """checks(*names): the checks to run; --checks narrows them."""
+    from ..checks import parse_checks
+
     return parse_checks(_names("checks", names))
 
 
 def tolerance(*, rtol: float, atol: float) -> Tolerance:
     """tolerance(rtol=, atol=): the allowed error, instead of the measured bound."""
+    from ..cases import Tolerance
+
     for value in (rtol, atol):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
             raise ValueError(f"rtol and atol are numbers >= 0, got {value!r}")
@@ -50,6 +60,8 @@ def tolerance(*, rtol: float, atol: float) -> Tolerance:
 
 def unsupported(reason: str, *, device: str | None = None, dtype: str | None = None) -> Declared:
     """unsupported(reason, device=, dtype=): torch refuses the case there; it is verified that it does."""
+    from ..cases import Declared
+
     return Declared(reason, None, device, dtype)
 
 
@@ -57,6 +69,9 @@ def known_failure(
     reason: str, *, check: str | None = None, device: str | None = None, dtype: str | None = None
 ) -> Declared:
     """known_failure(reason, check=, device=, dtype=): the check must fail there (strict)."""
+    from ..cases import Declared
+    from ..checks import parse_checks
+
     if check is not None:
         parse_checks([check])
     return Declared(reason, check, device, dtype)
@@ -88,6 +103,8 @@ def _bind(marker: pytest.Mark) -> Any:
     try:
         return MARKERS[marker.name](*marker.args, **marker.kwargs)
     except (TypeError, ValueError) as error:
+        from ..cases import CaseError
+
         text = str(error) if isinstance(error, CaseError) else f"@pytest.mark.{marker.name}: {error}"
         raise MarkerError(text) from None
 

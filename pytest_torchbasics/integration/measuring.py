@@ -12,7 +12,7 @@ from . import markers
 from .benchmark import ReplayClock, replay
 from .items import HASHES
 from .recording import TIMING_THREADS, Called, Record, recorder_of
-from .settings import SETTINGS
+from .settings import settings_of
 
 if TYPE_CHECKING:
     from ..timing import Measurement, Workload
@@ -75,7 +75,11 @@ class Measurer(Called):
             if self.clock is None:
                 self.benchmark(lambda: run_once(work, self.cell.phase))
             measurement = measure(
-                work, self.cell.phase, self.cell.device, threads=TIMING_THREADS, quality=self.config.stash[SETTINGS].quality
+                work,
+                self.cell.phase,
+                self.cell.device,
+                threads=TIMING_THREADS,
+                quality=settings_of(self.config).quality,
             )
         except DoesNotApply as reason:
             record(self._row("not_applicable", str(reason)))

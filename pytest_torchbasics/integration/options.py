@@ -7,16 +7,14 @@ project's conftest or another plugin may define them, and registering twice woul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 PREFIX = "torchbasics"
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """A command line option; the ini twin of `--measure-dtype` is `torchbasics_measure_dtype`."""
 
     name: str
@@ -40,7 +38,9 @@ class Option:
 
 
 OPTIONS = (
-    Option("device", "devices: cpu, cuda, cuda:1, ...; auto (cpu and the accelerator, the default); all", "NAMES", True),
+    Option(
+        "device", "devices: cpu, cuda, cuda:1, ...; auto (cpu and the accelerator, the default); all", "NAMES", True
+    ),
     Option("dtype", "dtypes: float32, bf16, ...; floating, low-precision, complex, integral, all", "NAMES", True),
     Option("measure-dtype", "dtypes that are timed (default: those of --dtype)", "NAMES", True),
     Option("mode", "execution modes: eager (default), compile", "NAMES", True),
@@ -71,6 +71,14 @@ def taken_names(parser: pytest.Parser) -> set[str]:
     # There is no public way to ask; both attributes exist in pytest 8.2 to 9.2.
     groups = {id(group): group for group in [*parser._groups, parser._anonymous]}.values()
     return {name for group in groups for option in group.options for name in option.names()}
+
+
+def any_given(config: pytest.Config) -> bool:
+    """True if an option is on the command line or in the configuration file."""
+    return any(
+        config.getoption(option.dest, None) not in (None, False) or (option.ini and config.getini(option.dest))
+        for option in OPTIONS
+    )
 
 
 def add_bare_names(parser: pytest.Parser, config: pytest.Config, before_conftests: set[str]) -> None:

@@ -18,7 +18,7 @@ from ..results.journal import Journal
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder
 from .items import CARRIER
-from .settings import SETTINGS
+from .settings import settings_of
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
@@ -81,7 +81,14 @@ class Recorder:
         if report.skipped or report.failed:
             outcome = "skipped" if report.skipped else "error"
             self.end(
-                Row(cell, outcome, _reason(report), reason_code=f"in_{report.when}", nodeid=report.nodeid, started_at=_now())
+                Row(
+                    cell,
+                    outcome,
+                    _reason(report),
+                    reason_code=f"in_{report.when}",
+                    nodeid=report.nodeid,
+                    started_at=_now(),
+                )
             )
 
 
@@ -135,7 +142,7 @@ def open_folder(config: pytest.Config) -> RunFolder:
     if FOLDER not in config.stash:
         from .summary import Conclusion
 
-        settings = config.stash[SETTINGS]
+        settings = settings_of(config)
         root = settings.results
         if root is None:
             root = config.stash[TEMPORARY] = Path(tempfile.mkdtemp(prefix="torchbasics-"))

@@ -6,18 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pytest
 
-from ..cases import MODES
 from .options import FOREIGN, OPTIONS
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 DEVICES: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()
-
-PHASES = ("forward", "backward", "forward_backward")
-QUALITIES = ("quick", "standard", "precise")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 T = TypeVar("T")
@@ -40,7 +36,7 @@ class Settings:
     dtypes: tuple[str, ...] | None
     measure_dtypes: tuple[str, ...] | None
     modes: tuple[str, ...]
-    phases: tuple[str, ...]
+    phases: tuple[str, ...] | None
     checks: tuple[str, ...] | None
     results: Path | None
     leg: str
@@ -49,12 +45,19 @@ class Settings:
     notes: tuple[str, ...]
 
 
-def read_settings(config: pytest.Config) -> Settings:
-    """Read and check all options.
+def settings_of(config: pytest.Config) -> Settings:
+    """The settings of a run, read when they are first asked for.
 
     Raises:
         pytest.UsageError: an option has a value that cannot be used; one line, and pytest ends with exit 4.
     """
+    if SETTINGS not in config.stash:
+        config.stash[SETTINGS] = _read_settings(config)
+    return config.stash[SETTINGS]
+
+
+def _read_settings(config: pytest.Config) -> Settings:
+    """Read and check all options."""
     values = {option.name: _Value.of(config, option.name) for option in OPTIONS}
     notes: list[str] = []
     devices, device_source = _foreign(config, "device", values["device"], _looks_like_devices, notes)
@@ -65,13 +68,13 @@ def read_settings(config: pytest.Config) -> Settings:
         device_source=device_source,
         dtypes=_parse(dtype_source, dtypes, _parse_dtypes),
         measure_dtypes=_measure_dtypes(values["measure-dtype"], values["dtype"]),
-        modes=_choice(values["mode"], MODES) or ("eager",),
-        phases=_choice(values["phase"], PHASES) or PHASES,
+        modes=_choice(values["mode"], _modes) or ("eager",),
+        phases=_choice(values["phase"], _phases),
         checks=_parse(values["checks"].source, values["checks"].names, _parse_checks),
         results=_results(config, values["results"]),
         leg=_leg(values["leg"]),
         shard=_shard(shard) if shard.text else None,
-        quality=(_choice(values["timer-quality"], QUALITIES) or ("standard",))[0],
+        quality=(_choice(values["timer-quality"], _qualities) or ("standard",))[0],
         notes=tuple(notes),
     )
 
@@ -85,7 +88,7 @@ def devices_of(config: pytest.Config) -> tuple[str, ...]:
     if DEVICES not in config.stash:
         from ..backends import DeviceError, resolve_devices
 
-        settings = config.stash[SETTINGS]
+        settings = settings_of(config)
         try:
             config.stash[DEVICES] = resolve_devices(settings.device_names or ("auto",))
         except DeviceError as error:
@@ -93,8 +96,7 @@ def devices_of(config: pytest.Config) -> tuple[str, ...]:
     return config.stash[DEVICES]
 
 
-@dataclass(frozen=True)
-class _Value:
+class _Value(NamedTuple):
     """The text of an option and where it comes from; the command line wins over the ini file."""
 
     source: str
@@ -186,9 +188,29 @@ def _measure_dtypes(measure: _Value, dtype: _Value) -> tuple[str, ...] | None:
     return _parse(chosen.source, chosen.names, _parse_dtypes)
 
 
-def _choice(value: _Value, known: tuple[str, ...]) -> tuple[str, ...] | None:
+def _modes() -> Sequence[str]:
+    from ..cases import MODES
+
+    return MODES
+
+
+def _phases() -> Sequence[str]:
+    from ..timing import PHASES
+
+    return tuple(PHASES)
+
+
+def _qualities() -> Sequence[str]:
+    from ..timing import QUALITIES
+
+    return tuple(QUALITIES)
+
+
+def _choice(value: _Value, known_names: Callable[[], Sequence[str]]) -> tuple[str, ...] | None:
+    """The named members of a registry, which is asked only if something is named."""
     if value.names is None:
         return None
+    known = known_names()
     for name in value.names:
         if name not in known:
             raise pytest.UsageError(f"{value.source}: unknown name {name!r}; there are: {', '.join(known)}")

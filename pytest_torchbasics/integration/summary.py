@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .recording import FOLDER, RECORDER
-from .settings import SETTINGS
+from .settings import settings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ class Conclusion:
             terminalreporter.write_line(f"torchbasics: {line}", red=True)
 
     def _kept(self) -> bool:
-        return self.config.stash[SETTINGS].results is not None
+        return settings_of(self.config).results is not None
 
     def _write_reports(self) -> None:
         if not self._kept() or self.frame is None:

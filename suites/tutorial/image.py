@@ -18,11 +18,10 @@ CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 DOCUMENTED = {40: 0.1569, 16: 0.0627, 22: 0.0863}
 
 
-def picture(mode):
-    """A small picture with a gradient in each channel; its first pixels have the documented values."""
+def picture(mode, seed=0):
+    """A small picture of random pixels; its first ones have the documented values."""
     channels = CHANNELS[mode]
-    row, column, channel = np.indices((HEIGHT, WIDTH, channels))
-    pixels = (row * 29 + column * 7 + channel * 61) % 256
+    pixels = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, channels))
     pixels[0, : len(DOCUMENTED), 0] = list(DOCUMENTED)
     return Image.fromarray(pixels.astype(np.uint8).squeeze(), mode if mode == "RGBA" else None)
 
@@ -55,7 +54,7 @@ class Classifier(nn.Module):
 
 
 def pictures_as_tensors(device, dtype, generator):
-    batch = torch.stack([to_tensor(picture("RGB").rotate(angle), device) for angle in (0, 90, 180)])
+    batch = torch.stack([to_tensor(picture("RGB", seed), device) for seed in range(3)])
     return [(batch.to(dtype),)]
 
 

@@ -1,0 +1,1 @@
+"""Tables out of results: frames in, frames out. Knows no torch and no pytest."""

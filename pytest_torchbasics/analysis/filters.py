@@ -1,0 +1,97 @@
+"""Choosing rows by an expression like pytest's -k: `linear and not (bfloat16 or backward)`. Parsed, never evaluated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from ..results.errors import ResultError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The columns that a word is looked for in.
+COLUMNS = ("case", "check", "phase", "mode", "device", "dtype")
+DEPTH = 50
+
+_TOKEN = re.compile(r"\s*(?:([()])|([^\s()]+))")
+
+
+def matching(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
+    """The rows whose case, check, phase, mode, device or dtype the expression's words occur in.
+
+    Args:
+        frame: of `load`.
+        expression: words, `and`, `or`, `not` and brackets; upper and lower case are one.
+
+    Raises:
+        ResultError: the expression is not one.
+    """
+    text = frame[COLUMNS[0]].astype(str)
+    for column in COLUMNS[1:]:
+        text = text + " " + frame[column].astype(str)
+    text = text.str.lower()
+
+    def holds(word: str) -> pd.Series[bool]:
+        return cast("pd.Series[bool]", text.str.contains(word.lower(), regex=False))
+
+    chosen: pd.DataFrame = frame[_Parser(expression, holds).parse()]
+    return chosen
+
+
+class _Parser:
+    """Recursive descent: or < and < not < word or brackets."""
+
+    def __init__(self, expression: str, holds: Callable[[str], pd.Series[bool]]) -> None:
+        self.expression = expression
+        self.tokens = [bracket or word for bracket, word in _TOKEN.findall(expression)]
+        self.position = self.depth = 0
+        self.holds = holds
+
+    def parse(self) -> pd.Series[bool]:
+        found = self._or()
+        if self.position < len(self.tokens):
+            raise self._error()
+        return found
+
+    def _or(self) -> pd.Series[bool]:
+        found = self._and()
+        while self._take("or"):
+            found = found | self._and()
+        return found
+
+    def _and(self) -> pd.Series[bool]:
+        found = self._not()
+        while self._take("and"):
+            found = found & self._not()
+        return found
+
+    def _not(self) -> pd.Series[bool]:
+        self.depth += 1
+        if self.depth > DEPTH or self.position >= len(self.tokens):
+            raise self._error()
+        if self._take("not"):
+            found = ~self._not()
+        elif self._take("("):
+            found = self._or()
+            if not self._take(")"):
+                raise self._error()
+        elif self.tokens[self.position].lower() in (")", "and", "or"):
+            raise self._error()
+        else:
+            found = self.holds(self.tokens[self.position])
+            self.position += 1
+        self.depth -= 1
+        return found
+
+    def _take(self, token: str) -> bool:
+        taken = self.position < len(self.tokens) and self.tokens[self.position].lower() == token
+        self.position += taken
+        return taken
+
+    def _error(self) -> ResultError:
+        found = repr(self.tokens[self.position]) if self.position < len(self.tokens) else "its end"
+        return ResultError(
+            f"the expression {self.expression[:80]!r} is wrong at {found}; write words with and, or, not and brackets"
+        )

@@ -1,0 +1,108 @@
+"""What a device kind has to offer: availability, synchronising, random state, events, backlog, memory."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+#: Enqueues work that keeps the device busy for about this many seconds, and returns at once.
+Backlog = Callable[[float], None]
+
+
+class DeviceError(ValueError):
+    """A device name that means nothing, or a device that this machine cannot use; the message is one line."""
+
+
+class Event(Protocol):
+    """A mark in the device's queue. The events of torch.cuda, torch.xpu and torch.mps are such."""
+
+    def record(self) -> None:
+        """Enqueue the mark."""
+
+    def query(self) -> bool:
+        """True if the device has passed the mark."""
+
+    def elapsed_time(self, end: Event, /) -> float:
+        """Milliseconds of the device between this mark and `end`; both must have been passed."""
+
+
+class Backend(abc.ABC):
+    """One device kind. Instances hold no state; devices are named by torch's strings, `"cuda"` or `"cuda:1"`.
+
+    The defaults are those of a device without events, backlog, memory statistics and TF32.
+    """
+
+    #: The part of a device name before the colon.
+    kind: str
+    #: Names that people type for this kind and torch does not know; used in hints only.
+    also_called: tuple[str, ...] = ()
+    #: True if the device computes beside the host, so that its work must be waited for.
+    asynchronous: bool = True
+
+    @abc.abstractmethod
+    def why_unavailable(self) -> str | None:
+        """Why no device of this kind can be used, in a few words; None if one can. Allocates nothing."""
+
+    @abc.abstractmethod
+    def count(self) -> int:
+        """How many devices of this kind can be used."""
+
+    @abc.abstractmethod
+    def describe(self, index: int = 0) -> str:
+        """The name of the model, such as `NVIDIA H100 80GB HBM3`."""
+
+    @abc.abstractmethod
+    def synchronize(self, device: str) -> None:
+        """Wait until the device has done all its work, on all its streams."""
+
+    @abc.abstractmethod
+    def manual_seed(self, seed: int) -> None:
+        """Seed the default generator of the current device, and no other."""
+
+    @abc.abstractmethod
+    def rng_state(self, device: str) -> torch.Tensor:
+        """The state of the device's default generator."""
+
+    @abc.abstractmethod
+    def set_rng_state(self, state: torch.Tensor, device: str) -> None:
+        """Put the device's default generator into a state taken by `rng_state`."""
+
+    def supports(self, dtype: torch.dtype) -> str | None:
+        """Why the device can never hold tensors of this dtype; None if it can."""
+        return None
+
+    def active(self, device: str) -> AbstractContextManager[object]:
+        """A context in which this device is the current one, which events and streams refer to."""
+        return contextlib.nullcontext()
+
+    @property
+    def has_events(self) -> bool:
+        """True if `event` works."""
+        return False
+
+    def event(self) -> Event:
+        """A new event that measures time, for the current device."""
+        raise NotImplementedError(f"{self.kind} has no events")
+
+    def backlog(self, device: str) -> Backlog | None:
+        """A way to keep the device busy for a given time; None if the kind has none."""
+        return None
+
+    def reset_peak_memory(self, device: str) -> None:
+        """Start a new measurement of the memory in use; does nothing where there is none."""
+        return
+
+    def peak_memory(self, device: str) -> int | None:
+        """The most bytes of tensors held at once since the last reset; None where torch does not count them."""
+        return None
+
+    @contextlib.contextmanager
+    def tf32_off(self) -> Iterator[None]:
+        """A context in which float32 is computed in float32."""
+        yield

@@ -1,0 +1,84 @@
+"""Full float32 on NVIDIA GPUs, in every torch.
+
+Which units may round float32 to TF32 is set through two interfaces: `allow_tf32` and the float32 matmul precision
+of old, and since torch 2.9 `fp32_precision`. Both write the same state, and once they disagree, reading the old
+one raises. So both are read, both are switched off, and both are restored in the same order.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One switch: `owner.name`, or a getter and a setter among the owner's functions."""
+
+    owner: Any
+    name: str
+    off: Any
+    setter: str = ""
+
+    def read(self) -> Any:
+        value = getattr(self.owner, self.name)
+        return value() if self.setter else value
+
+    def write(self, value: Any) -> None:
+        if self.setter:
+            getattr(self.owner, self.setter)(value)
+        else:
+            setattr(self.owner, self.name, value)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """A context without TF32 in matrix products, convolutions and recurrent layers."""
+    with _quiet():
+        saved = [(setting, setting.read()) for setting in _settings() if _readable(setting)]
+        for setting, _ in saved:
+            setting.write(setting.off)
+    try:
+        yield
+    finally:
+        with _quiet():
+            for setting, value in saved:
+                setting.write(value)
+
+
+def _settings() -> list[_Setting]:
+    """The old interface first: writing it also writes the new one, which can say more."""
+    import torch
+
+    old = [
+        _Setting(torch, "get_float32_matmul_precision", "highest", "set_float32_matmul_precision"),
+        _Setting(torch.backends.cudnn, "allow_tf32", False),
+    ]
+    owners = [
+        torch.backends.cuda.matmul,
+        getattr(torch.backends.cudnn, "conv", None),
+        getattr(torch.backends.cudnn, "rnn", None),
+        # set_float32_matmul_precision writes this one too.
+        getattr(getattr(torch.backends, "mkldnn", None), "matmul", None),
+    ]
+    return [*old, *(_Setting(owner, "fp32_precision", "ieee") for owner in owners if owner is not None)]
+
+
+def _readable(setting: _Setting) -> bool:
+    """False where torch has no such switch, or where the user's settings through both interfaces disagree."""
+    try:
+        setting.read()
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's advice to use the new interface, which would be an error under `-W error`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

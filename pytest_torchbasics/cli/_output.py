@@ -1,0 +1,118 @@
+"""Where the commands write: the terminal, a pipe that may close, or a file; and how they end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from ..results.errors import ResultError
+from ..results.files import replace_file
+from ..results.safe import escape_csv, safe_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("terminal", "markdown", "html", "csv", "json")
+ENDINGS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".csv": "csv", ".json": "json"}
+#: Of text that no terminal shows.
+WIDTH = 100
+
+GATED, UNUSABLE, NOT_COMPARABLE, INCOMPLETE = 1, 2, 3, 4
+
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="Of the output; by default the ending of --out tells, else terminal.",
+)
+out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="The folder in which runs are looked for by id.",
+)
+
+
+def chosen_format(format_: str | None, out: Path | None) -> str:
+    """The format that the options ask for."""
+    return format_ or ENDINGS.get(out.suffix.lower() if out else "", "terminal")
+
+
+def screen(out: Path | None) -> tuple[int, bool]:
+    """The width of the output, and whether it may be coloured."""
+    if out is not None or not sys.stdout.isatty():
+        columns = os.environ.get("COLUMNS", "")
+        return (int(columns) if columns.isascii() and columns.isdigit() and len(columns) < 5 else WIDTH, False)
+    return shutil.get_terminal_size((WIDTH, 24)).columns, not os.environ.get("NO_COLOR")
+
+
+def write(text: str, out: Path | None, format_: str) -> None:
+    """Write a report to the file, or to standard output.
+
+    Raises:
+        ResultError: the file cannot be written.
+    """
+    if out is not None:
+        if not out.parent.is_dir():
+            raise ResultError("cannot be written: there is no such folder", out)
+        replace_file(out, text.encode("utf-8"))
+        return
+    if format_ == "terminal":
+        from ..report.terminal import to_ascii
+
+        try:
+            text.encode(sys.stdout.encoding or "ascii")
+        except (UnicodeError, LookupError):
+            text = to_ascii(text)
+        data = text.encode(sys.stdout.encoding or "ascii")
+    else:
+        data = text.encode("utf-8")
+    try:
+        stream = click.get_binary_stream("stdout")
+        stream.write(data)
+        stream.flush()
+    except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV in which no text is a formula."""
+    import pandas as pd
+
+    plain = frame.copy()
+    for column in plain.columns:
+        if not pd.api.types.is_numeric_dtype(plain[column].dtype):
+            plain[column] = plain[column].astype(object).where(plain[column].notna(), "").map(escape_csv)
+    text: str = plain.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def json_text(frame: pd.DataFrame) -> str:
+    """A frame as strict JSON: a list of objects."""
+    records = [{key: _plain(value) for key, value in record.items()} for record in frame.to_dict("records")]
+    return json.dumps(records, allow_nan=False, indent=1) + "\n"
+
+
+def fail(code: int, reason: str) -> NoReturn:
+    """End with an exit code; the last line says why."""
+    click.echo(f"torchbasics: exit {code}: {safe_text(reason)}", err=True)
+    raise SystemExit(code)
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return value if isinstance(value, (str, int, float, bool)) else str(value)

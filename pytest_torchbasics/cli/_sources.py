@@ -1,0 +1,114 @@
+"""What the commands' arguments stand for: paths, ids of runs or the beginning of one, `latest`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..results.errors import ResultError
+from ..results.load import load, sources
+from ..results.safe import check_name, read_bytes, safe_text
+from ..results.store import LATEST, RUN_JSON, RunFolder, status_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESULTS = Path("results")
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs that an argument stands for.
+
+    Attributes:
+        frame: their rows.
+        paths: where they were read from.
+        label: how they are called in a report.
+        incomplete: why they are no whole runs; empty if they are.
+    """
+
+    frame: pd.DataFrame
+    paths: tuple[Path, ...]
+    label: str
+    incomplete: str
+
+
+def read_runs(arguments: Sequence[str], results: Path, single: bool = False) -> Runs:
+    """Read what arguments stand for.
+
+    Args:
+        arguments: paths, run ids, beginnings of run ids, `latest`; several in one argument with commas between.
+        results: the folder where runs are looked for by id.
+        single: a results folder stands for its latest run.
+
+    Raises:
+        ResultError: nothing is there, an id is not unique, or something cannot be read.
+    """
+    words = [word for argument in arguments for word in _split(argument)]
+    paths = sources([find_run(word, results, single) for word in words])
+    frame = load(paths)
+    ids = list(dict.fromkeys(frame["run_id"].astype(str)))
+    where = str(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
+    label = f"{', '.join(ids[:LISTED])}{' ...' if len(ids) > LISTED else ''}  ({where})"
+    return Runs(frame, tuple(paths), label, _incomplete(frame, paths))
+
+
+def find_run(word: str, results: Path, single: bool = False) -> Path:
+    """The path that one word stands for.
+
+    Raises:
+        ResultError: nothing is there, or the beginning of an id is not unique.
+    """
+    if word == "latest":
+        return _latest(results)
+    path = Path(word)
+    if path.exists():
+        is_root = path.is_dir() and not (path / RUN_JSON).exists() and (path / "runs").is_dir()
+        return _latest(path) if single and is_root else path
+    folder = results / "runs"
+    runs = sorted(run.name for run in folder.iterdir() if (run / RUN_JSON).is_file()) if folder.is_dir() else []
+    found = [run for run in runs if run.startswith(word)]
+    if word in found or len(found) == 1:
+        return folder / (word if word in found else found[0])
+    if found:
+        raise ResultError(f"{safe_text(word)!r} begins the ids of {len(found)} runs: {_few(found)}; write more of it")
+    there = f"; there are {_few(runs[::-1])}" if runs else "; there are none (--results names the folder)"
+    raise ResultError(f"{safe_text(word)!r} is no path, and no run of {folder} begins so{there}")
+
+
+def _split(argument: str) -> list[str]:
+    if Path(argument).exists() or "," not in argument:
+        return [argument]
+    return [word for word in argument.split(",") if word]
+
+
+def _latest(results: Path) -> Path:
+    file = results / LATEST
+    if file.exists():
+        name = check_name(read_bytes(file, 1_000).decode("utf-8", "replace").strip(), f"the content of {file}")
+        if (results / "runs" / name).is_dir():
+            return results / "runs" / name
+    runs = sorted((results / "runs").glob(f"*/{RUN_JSON}"))
+    if not runs:
+        raise ResultError("holds no run yet; pytest --results=DIR makes one, --results names another folder", results)
+    return runs[-1].parent
+
+
+def _incomplete(frame: pd.DataFrame, paths: Sequence[Path]) -> str:
+    for path in paths:
+        if not path.is_dir():
+            continue
+        status = status_of(RunFolder.open(path))
+        if status == "damaged":
+            raise ResultError("its files are not those that the run wrote; the journals in it may still be read", path)
+        if status != "complete":
+            return f"the run {path.name} is {status}"
+    absent = int(frame["outcome"].isin(["not_run", "crashed"]).sum())
+    return f"{absent} cells did not run to their end" if absent else ""
+
+
+def _few(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:LISTED]) + (" ..." if len(runs) > LISTED else "")

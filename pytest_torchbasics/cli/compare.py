@@ -1,0 +1,171 @@
+"""`torchbasics compare BASE HEAD...`: ratios, the baseline first, and an exit code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..results.errors import ResultError
+from . import _output as output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What --fail-on can name, and the verdicts it stands for.
+GATES = {
+    "new-failure": ("new failure",),
+    "missing": ("missing",),
+    "suspect": ("suspect slower", "suspect worse"),
+    "still-failing": ("still failing",),
+    "not-comparable": ("not comparable",),
+}
+
+
+class Share(click.ParamType):
+    """A share: `25%` or `0.25`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share as a number."""
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(str(value).rstrip("%")) / (100 if str(value).endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 < share < math.inf:
+            self.fail(f"{value!r} is no share above 0; write 25% or 0.25", param, ctx)
+        return share
+
+
+def _gates(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    gates = tuple(gate.strip() for gate in value.split(",") if gate.strip())
+    for gate in gates:
+        if gate not in GATES:
+            raise click.BadParameter(f"{gate!r} is none of {', '.join(GATES)}", ctx, param)
+    return gates
+
+
+@dataclass(frozen=True)
+class View:
+    """How a comparison is shown."""
+
+    metric: str
+    everything: bool
+    format_: str
+    out: Path | None
+
+
+@click.command("compare", short_help="Ratios and outcomes of one or several runs to a baseline.")
+@click.argument("base")
+@click.argument("head", nargs=-1, required=True)
+@output.results_option
+@click.option("--metric", default="median_s", show_default=True, help="The column that is compared.")
+@click.option("--filter", "-k", "expression", metavar="EXPR", help="Only these cells: 'linear and not bfloat16'.")
+@click.option(
+    "--only", type=click.Choice(["changed", "all"]), default="changed", show_default=True, help="What is listed."
+)
+@click.option("--screen", type=Share(), default=0.25, show_default="25%", help="A change beyond this is suspect.")
+@click.option("--fail-on", default="", callback=_gates, metavar="LIST", help=f"Exit 1 on any of: {', '.join(GATES)}.")
+@click.option("--allow-mismatch", is_flag=True, help="Show ratios of different machines or cases; they prove nothing.")
+@click.option("--allow-incomplete", is_flag=True, help="Accept runs that did not end.")
+@output.format_option
+@output.out_option
+def command(
+    base: str,
+    head: tuple[str, ...],
+    results: Path,
+    metric: str,
+    expression: str | None,
+    only: str,
+    screen: float,
+    fail_on: tuple[str, ...],
+    allow_mismatch: bool,
+    allow_incomplete: bool,
+    format_: str | None,
+    out: Path | None,
+) -> None:
+    """Compare runs. The first argument is the baseline, always; every other one is a run of the head.
+
+    BASE and HEAD are run folders, results folders, files, ids of runs or their beginnings, or `latest`. Several runs
+    of the baseline are given with commas between: base1,base2.
+
+    With one run a side no significance is claimed: a change beyond --screen is called suspect, the rest claims
+    nothing.
+    """
+    from ..analysis.compare import compare
+    from ..analysis.filters import matching
+    from ._sources import read_runs
+
+    try:
+        sides = [read_runs([base], results), read_runs(head, results)]
+        frames = [matching(side.frame, expression) if expression else side.frame for side in sides]
+        table = compare(frames[0], frames[1], metric=metric, screen=screen)
+        view = View(metric, only == "all", output.chosen_format(format_, out), out)
+        output.write(_rendered(table, sides[0].label, sides[1].label, view), out, view.format_)
+    except ResultError as error:
+        output.fail(output.UNUSABLE, str(error))
+    code, reason = _conclusion(table, fail_on, allow_mismatch)
+    incomplete = [
+        f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=True) if side.incomplete
+    ]
+    if code in (output.UNUSABLE, output.NOT_COMPARABLE):
+        output.fail(code, reason)
+    if incomplete and not allow_incomplete:
+        output.fail(output.INCOMPLETE, f"{'; '.join(incomplete)} (--allow-incomplete compares it all the same)")
+    if code:
+        output.fail(code, reason)
+
+
+def _conclusion(table: pd.DataFrame, gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
+    """The exit code that the comparison asks for, and why."""
+    both = table[(table["base_outcome"] != "") & (table["head_outcome"] != "")]
+    if both.empty:
+        return output.UNUSABLE, "no matching data: no cell is in the baseline and in the head"
+    if not allow_mismatch:
+        passed = both[(both["base_outcome"] == "passed") & (both["head_outcome"] == "passed")]
+        for obstacle, what in (("machine", "different machines"), ("threads", "different numbers of threads")):
+            count = int((passed["obstacle"] == obstacle).sum())
+            if count:
+                return (
+                    output.NOT_COMPARABLE,
+                    f"{count} cells were measured on {what} (--allow-mismatch shows the ratios without a verdict)",
+                )
+        if len(passed) and (passed["obstacle"] == "case").all():
+            return output.NOT_COMPARABLE, "no cell has the same case hash on both sides: every case was changed"
+    for gate in gates:
+        count = int(table["verdict"].isin(GATES[gate]).sum())
+        if count:
+            return (
+                output.GATED,
+                f"{count} {'cell is' if count == 1 else 'cells are'} {gate} (--fail-on {','.join(gates)})",
+            )
+    return 0, ""
+
+
+def _rendered(table: pd.DataFrame, base: str, head: str, view: View) -> str:
+    from ..analysis.compare import UNCHANGED
+
+    if view.format_ in ("csv", "json"):
+        rows = table if view.everything else table[~table["verdict"].isin(UNCHANGED)]
+        return output.csv_text(rows) if view.format_ == "csv" else output.json_text(rows)
+    if view.format_ == "markdown":
+        from ..report import markdown
+
+        return markdown.comparison(table, base, head, metric=view.metric, everything=view.everything)
+    if view.format_ == "html":
+        from ..report import html
+
+        return html.comparison(table, base, head, metric=view.metric, everything=view.everything)
+    from ..report import terminal
+
+    width, color = output.screen(view.out)
+    return terminal.comparison(
+        table, base, head, metric=view.metric, everything=view.everything, width=width, color=color
+    )

@@ -1,0 +1,130 @@
+"""A report before it has a look: facts, tables, entries and lines, each text with a tone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+#: What a text says, beside its words; a renderer may colour it, and the words must do without.
+Tone = Literal["plain", "good", "bad", "known", "none", "hole", "quiet"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text.
+
+    Attributes:
+        text: the words, short.
+        tone: what they say.
+        full: the same in full, for where there is room.
+    """
+
+    text: str
+    tone: Tone = "plain"
+    full: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a column.
+
+    Attributes:
+        lines: its name, over one or more lines.
+        right: numbers, set to the right.
+        wraps: long text that may take several lines.
+        group: columns of one group are kept side by side.
+    """
+
+    lines: tuple[str, ...]
+    right: bool = False
+    wraps: bool = False
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The title of what follows."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values."""
+
+    pairs: tuple[tuple[str, Text], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts; the first column names the row.
+
+    Attributes:
+        columns: the heads.
+        rows: a text for each column.
+        note: how to read it.
+        blank_repeats: leave the first column blank where it repeats the row above, where that can be seen.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    note: str = ""
+    blank_repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that needs attention: what and where, then why."""
+
+    title: Text
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A list of entries."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of text."""
+
+    text: Text
+
+
+Block = Heading | Facts | Table | Entries | Line
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report.
+
+    Attributes:
+        title: what it is.
+        blocks: what it holds; the first one is the header.
+        result: all of it in one line; at the top of a page, and at the end in a terminal, where one looks.
+    """
+
+    title: str
+    blocks: tuple[Block, ...]
+    result: Text
+
+
+def names(items: Sequence[str], what: str, shown: int = 3, all_of: int = 0) -> Text:
+    """A few names and how many more: `5 cases: add, cat, gelu and 2 more`.
+
+    Args:
+        items: the names.
+        what: the word for several of them.
+        shown: how many are named.
+        all_of: how many there are in all; then `all 35 cases` is said without names.
+    """
+    if len(items) == all_of and len(items) > shown:
+        return Text(f"all {len(items)} {what}", full=", ".join(items))
+    if len(items) <= shown + 1:
+        return Text(", ".join(items))
+    short = ", ".join(items[:shown])
+    return Text(f"{len(items)} {what}: {short} and {len(items) - shown} more", full=", ".join(items))

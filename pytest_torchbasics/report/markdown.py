@@ -1,0 +1,66 @@
+"""Reports as GitHub-flavoured Markdown, for a step summary or a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..results.safe import escape_markdown
+from . import comparison as comparisons
+from . import summary
+from .document import Block, Document, Entries, Facts, Heading, Line, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run_summary(frame: pd.DataFrame, *, about: Mapping[str, str] | None = None, details: bool = False) -> str:
+    """The summary of the runs in a wide frame; arguments as in `report.summary`."""
+    return render(summary.run_summary(frame, about, details))
+
+
+def comparison(
+    table: pd.DataFrame,
+    base: str,
+    head: str,
+    *,
+    metric: str = "median_s",
+    about: Mapping[str, str] | None = None,
+    everything: bool = False,
+    details: bool = False,
+) -> str:
+    """The report of a comparison; arguments as in `report.comparison`."""
+    return render(comparisons.comparison(table, base, head, metric, about, everything, details))
+
+
+def render(document: Document) -> str:
+    """A document as Markdown."""
+    first, *others = (_block(block) for block in document.blocks)
+    result = f"**{escape_markdown(document.result.text)}**"
+    parts = [f"## {escape_markdown(document.title)}", first, result, *others]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"### {escape_markdown(block.text)}"
+    if isinstance(block, Facts):
+        return "\n".join(f"- **{escape_markdown(name)}**: {escape_markdown(value.text)}" for name, value in block.pairs)
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Entries):
+        return "\n".join(_entry(entry.title.text, entry.detail) for entry in block.entries)
+    assert isinstance(block, Line)
+    return escape_markdown(block.text.text)
+
+
+def _table(table: Table) -> str:
+    heads = " | ".join(escape_markdown(" ".join(column.lines)) for column in table.columns)
+    rule = " | ".join("---:" if column.right else "---" for column in table.columns)
+    rows = [" | ".join(escape_markdown(text.text) for text in row) for row in table.rows]
+    note = f"\n\n{escape_markdown(table.note)}" if table.note else ""
+    return "\n".join(f"| {line} |" for line in (heads, rule, *rows)) + note
+
+
+def _entry(title: str, detail: str) -> str:
+    return f"- {escape_markdown(title)}" + (f"  \n  {escape_markdown(detail)}" if detail else "")

@@ -1,0 +1,197 @@
+"""Reports for a terminal: fits its width, and reads the same without colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..results.safe import safe_text
+from . import comparison as comparisons
+from . import summary
+from .document import Column, Document, Entries, Facts, Heading, Line, Table, Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+STYLES = {"good": "green", "bad": "bold red", "known": "yellow", "none": "dim", "hole": "magenta", "quiet": "dim"}
+#: The least and the most that the first column takes before it folds, and the least of a column of long text.
+NAME, NAME_MOST, PROSE = 14, 34, 24
+GAP = 2
+#: For terminals that cannot show more.
+ASCII = str.maketrans(
+    dict(zip("✓✗–○·µ±─…▲▼≠", "+x-o|u~-~^v#", strict=True))  # one sign for one sign, so that columns stay
+)
+
+
+def run_summary(
+    frame: pd.DataFrame,
+    *,
+    width: int = 100,
+    color: bool = False,
+    about: Mapping[str, str] | None = None,
+    details: bool = False,
+) -> str:
+    """The summary of the runs in a wide frame, as text that ends in a newline.
+
+    Args:
+        frame: of `load`.
+        width: of the terminal.
+        color: write ANSI colours.
+        about: more facts for the header.
+        details: leave nothing out.
+    """
+    return render(summary.run_summary(frame, about, details), width, color, details)
+
+
+def comparison(
+    table: pd.DataFrame,
+    base: str,
+    head: str,
+    *,
+    metric: str = "median_s",
+    width: int = 100,
+    color: bool = False,
+    about: Mapping[str, str] | None = None,
+    everything: bool = False,
+    details: bool = False,
+) -> str:
+    """The report of a comparison, as text that ends in a newline; arguments as in `report.comparison`."""
+    document = comparisons.comparison(table, base, head, metric, about, everything, details)
+    return render(document, width, color, details)
+
+
+def render(document: Document, width: int, color: bool = False, details: bool = False) -> str:
+    """A document as text."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=max(width, 40),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    for block in document.blocks:
+        if isinstance(block, Heading):
+            console.print()
+            console.print(_text(Text(block.text)), style="bold")
+        elif isinstance(block, Facts):
+            _print_facts(console, block)
+        elif isinstance(block, Table):
+            _print_table(console, block, details)
+        elif isinstance(block, Entries):
+            _print_entries(console, block)
+        elif isinstance(block, Line):
+            console.print()
+            console.print(_text(block.text))
+    console.print()
+    console.print(_text(document.result))
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def to_ascii(text: str) -> str:
+    """The text for a terminal that shows ASCII only."""
+    return text.translate(ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _print_facts(console: Console, facts: Facts) -> None:
+    from rich.table import Table as Grid
+
+    grid = Grid.grid(padding=(0, GAP))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts.pairs:
+        grid.add_row(_text(Text(name)), _text(value))
+    console.print(grid)
+
+
+def _print_entries(console: Console, entries: Entries) -> None:
+    from rich.padding import Padding
+
+    for entry in entries.entries:
+        console.print(_text(entry.title), overflow="fold")
+        if entry.detail:
+            console.print(Padding(_text(Text(entry.detail)), (0, 0, 0, 4)))
+
+
+def _print_table(console: Console, table: Table, details: bool) -> None:
+    """One grid, or several that repeat the first column where the columns do not fit side by side."""
+    from rich import box
+    from rich.table import Table as Grid
+
+    widths = [_natural(table, index, details) for index in range(len(table.columns))]
+    for position, chosen in enumerate(_parts(table.columns, widths, console.width)):
+        if position:
+            console.print()
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+        for index in chosen:
+            column = table.columns[index]
+            grid.add_column(
+                _text(Text("\n".join(column.lines)), keep_lines=True),
+                justify="right" if column.right else "left",
+                overflow="fold",
+                no_wrap=not (column.wraps or index == 0),
+                min_width=min(widths[index], PROSE if column.wraps else NAME if index == 0 else widths[index]),
+                max_width=NAME_MOST if index == 0 else None,
+            )
+        above = None
+        for row in table.rows:
+            first = Text("") if table.blank_repeats and row[0].text == above else row[0]
+            above = row[0].text
+            grid.add_row(*(_text(first if index == 0 else row[index], details) for index in chosen))
+        console.print(grid)
+    if table.note:
+        console.print(_text(Text(table.note, "quiet")))
+
+
+def _parts(columns: tuple[Column, ...], widths: list[int], room: int) -> list[list[int]]:
+    """Which columns stand side by side; groups stay together if they fit into one part."""
+    needed = [PROSE if column.wraps else width for column, width in zip(columns, widths, strict=True)]
+    name = min(needed[0], NAME)
+    if name + sum(width + GAP for width in needed[1:]) <= room:
+        return [list(range(len(columns)))]
+    parts: list[list[int]] = []
+    used = room + 1
+    for group in _groups(columns):
+        together = sum(needed[index] + GAP for index in group)
+        for index in group:
+            begins_group = index == group[0] and used + together > room
+            if begins_group or used + needed[index] + GAP > room:
+                parts.append([0])
+                used = min(needed[0], NAME_MOST)
+                used = used if used + together <= room else name
+            parts[-1].append(index)
+            used += needed[index] + GAP
+    return parts
+
+
+def _groups(columns: tuple[Column, ...]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for index in range(1, len(columns)):
+        if index > 1 and columns[index].group == columns[index - 1].group:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def _natural(table: Table, index: int, details: bool) -> int:
+    from rich.cells import cell_len
+
+    texts = [row[index] for row in table.rows]
+    shown = [text.full or text.text if details else text.text for text in texts]
+    return max([cell_len(safe_text(text)) for text in (*shown, *table.columns[index].lines)], default=1)
+
+
+def _text(text: Text, details: bool = False, keep_lines: bool = False):  # type: ignore[no-untyped-def]
+    from rich.text import Text as Rich
+
+    words = text.full if details and text.full else text.text
+    shown = "\n".join(map(safe_text, words.split("\n"))) if keep_lines else safe_text(words)
+    return Rich(shown, style=STYLES.get(text.tone, ""))

@@ -1,0 +1,178 @@
+"""Reading files that others wrote, and showing text that others wrote. Files are data: never code, never markup.
+
+The one place of limits (what a file may ask for), of names (what may become a path) and of escaping.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .errors import ResultError
+
+MIB = 1 << 20
+#: The largest files that are read, in bytes.
+JSON_BYTES = 256 * MIB
+JOURNAL_BYTES = 4096 * MIB
+PARQUET_BYTES = 4096 * MIB
+#: What a Parquet file may unpack to: 64 kB can ask for 2 GiB.
+UNPACKED_BYTES = 8192 * MIB
+UNPACKED_RATIO = 1_000
+#: Below this size the ratio says nothing: a column of one repeated word packs well.
+RATIO_MATTERS_FROM = 64 * MIB
+ROWS = 20_000_000
+NESTED_VALUES = 400_000_000
+LINE_BYTES = 64 * MIB
+NESTING = 100
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
+_MARKDOWN = re.compile(r"([\\`*_\[\]()#+!|~<>&$-])")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def check_name(name: str, what: str) -> str:
+    """The name, if it may become a part of a path.
+
+    Raises:
+        ResultError: it may not.
+    """
+    if not _NAME.fullmatch(name) or name.endswith(".") or name.split(".")[0].lower() in _WINDOWS_DEVICES:
+        raise ResultError(
+            f"{what} {safe_text(name)[:80]!r} cannot be used as a name: it must begin with a letter or digit, hold "
+            "only letters, digits, '.', '_' and '-', be at most 64 long, and be no device name of Windows"
+        )
+    return name
+
+
+def safe_text(value: object) -> str:
+    """Text that cannot drive a terminal: control, direction and zero-width characters are written out."""
+    string = str(value)
+    if string.isascii() and string.isprintable():
+        return string
+    return "".join(_shown(character) for character in string)
+
+
+def escape_html(value: object) -> str:
+    """Text for the inside of an HTML element or a quoted attribute."""
+    return html.escape(safe_text(value), quote=True)
+
+
+def escape_markdown(value: object) -> str:
+    """Text for a cell or a line of Markdown; no markup, mention or issue link comes alive."""
+    escaped = _MARKDOWN.sub(r"\\\1", safe_text(value)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    escaped = escaped.replace("\\&", "&amp;").replace("@", "@\u200b")
+    return re.sub(r"(?i)(https?):", "\\1\u200b:", escaped)
+
+
+def escape_csv(value: object) -> str:
+    """Text for a CSV cell that no spreadsheet takes for a formula; `unescape_csv` undoes it."""
+    string = str(value)
+    return f"'{string}" if string.startswith(_FORMULA) else string
+
+
+def unescape_csv(value: str) -> str:
+    """What `escape_csv` was given."""
+    return value[1:] if value.startswith("'") and value[1:].startswith(_FORMULA) else value
+
+
+def parse_json(data: bytes, path: Path | None = None, line: int | None = None) -> Any:
+    """Strict JSON: no duplicate keys, no NaN, no numbers beyond a float, bounded nesting.
+
+    Raises:
+        ResultError: it is not that.
+    """
+    try:
+        string = data.decode("utf-8")
+        _check_nesting(string)
+        return json.loads(string, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float)
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"not valid JSON: {str(error)[:200]}", path, line) from None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of at most `JSON_BYTES`.
+
+    Raises:
+        ResultError: it cannot be read, is too large, or is not strict JSON.
+    """
+    return parse_json(read_bytes(path, JSON_BYTES), path)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes.
+
+    Raises:
+        ResultError: it cannot be read or is too large.
+    """
+    check_size(path, limit)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"cannot be read: {error.strerror or error}", path) from None
+
+
+def check_size(path: Path, limit: int) -> int:
+    """The size of a plain file.
+
+    Raises:
+        ResultError: it is not there, no plain file, or larger than the limit.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise ResultError(f"cannot be read: {error.strerror or error}", path) from None
+    if not path.is_file():
+        raise ResultError("is not a plain file", path)
+    if size > limit:
+        raise ResultError(f"is {size / MIB:,.0f} MiB; at most {limit // MIB:,} MiB are read", path)
+    return size
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
+    return character
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:40]!r} stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite_float(digits: str) -> float:
+    found = float(digits)
+    if found in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {digits[:40]} is too large")
+    return found
+
+
+def _check_nesting(string: str) -> None:
+    """Raise for brackets that nest deeper than `NESTING`; cheap for what is flat."""
+    if string.count("[") + string.count("{") <= NESTING:
+        return
+    depth, quoted = 0, False
+    for token in re.finditer(r'\\.|["\[\]{}]', string):
+        mark = token.group()
+        if mark == '"':
+            quoted = not quoted
+        elif quoted or mark[0] == "\\":
+            continue
+        else:
+            depth += 1 if mark in "[{" else -1
+            if depth > NESTING:
+                raise ValueError(f"nested deeper than {NESTING}")

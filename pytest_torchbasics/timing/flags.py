@@ -1,0 +1,24 @@
+"""The only list of what may be said about a measurement besides its numbers, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+UNSTABLE = "unstable"
+CONTENDED = "contended"
+FEW_SAMPLES = "few_samples"
+CPU_TIME = "cpu_time"
+HOST_BOUND = "host_bound"
+NO_BACKLOG = "no_backlog"
+
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        UNSTABLE: "the interval of the median is wider than wanted: measure with --timer-quality=precise",
+        CONTENDED: "other processes held the processor: close them, or measure at another time",
+        FEW_SAMPLES: "the time was up before the first look: the number has no interval that can be trusted",
+        CPU_TIME: "most blocks were disturbed, so CPU time stands for wall time; time spent waiting is not in it",
+        HOST_BOUND: "the host waits for the device inside the call, or cannot be hidden: the median is the latency",
+        NO_BACKLOG: "the device has no sleep kernel to hide the host behind: the median is the latency",
+    }
+)

@@ -1,0 +1,223 @@
+"""Measuring one phase of one workload on one device."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from ..backends import Backend, backend_for, resolve_devices
+from .accelerators import time_on_accelerator
+from .clocks import Clock, system_clock
+from .metrics import Measured, measured
+from .phases import PHASES, Workload
+from .sampler import time_on_cpu
+from .stopping import QUALITIES
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..cases import Case
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured.
+
+    Attributes:
+        metrics: the first is the headline, `median`, with its 95 % interval.
+        samples_ns: the headline's block values in the order they were taken, in nanoseconds of one call.
+        flags: what to know about the numbers; `flags.FLAGS` explains each.
+        timer: what the headline is: `hybrid` (wall time of undisturbed samples, else CPU time), `wall`, `device`
+            or `latency`. Numbers of different timers are not comparable.
+        threads: of the CPU.
+        calls_per_sample: how many calls were timed together.
+        blocks: how many blocks were taken.
+        seconds: how long it all took.
+    """
+
+    metrics: tuple[Measured, ...]
+    samples_ns: tuple[int, ...]
+    flags: tuple[str, ...]
+    timer: str
+    threads: int
+    calls_per_sample: int
+    blocks: int
+    seconds: float
+
+
+def measure(
+    workload: Workload,
+    phase: str,
+    device: str | torch.device = "cpu",
+    *,
+    threads: int = 1,
+    quality: str = "standard",
+    backend: Backend | None = None,
+    seed: int = 0,
+    clock: Clock | None = None,
+) -> Measurement:
+    """Time one phase of a workload.
+
+    Args:
+        workload: what to call; its tensors are on the device.
+        phase: a name out of `PHASES`.
+        device: where it runs.
+        threads: of the CPU. Two beside one busy neighbour are 12 to 35 times slower, and noisier, than one.
+        quality: a name out of `QUALITIES`.
+        backend: of the device; found by the device's name if None.
+        seed: of the gradients that backward begins with, and of the default generators meanwhile.
+        clock: the system's if None.
+
+    Returns:
+        The numbers. The number of threads, the garbage collector and the default generators are as before.
+
+    Raises:
+        DoesNotApply: the phase has no meaning for the workload.
+        ValueError: there is no such phase or quality, or fewer than one thread.
+    """
+    found = _named(PHASES, "phase", phase)
+    preset = _named(QUALITIES, "quality", quality)
+    name = str(device)
+    kind = backend or backend_for(name)
+    with ExitStack() as stack:
+        clock = clock or stack.enter_context(system_clock(threads))
+        start = clock.wall_ns()
+        stack.enter_context(_gradients())
+        stack.enter_context(_threads(threads))
+        stack.enter_context(_seeded(kind, name, seed))
+        work = found.work(workload, seed)
+        stack.enter_context(_without_garbage_collection())
+        if kind.asynchronous:
+            timed = time_on_accelerator(work, kind, name, clock.wall_ns, preset)
+        else:
+            timed = time_on_cpu(work, clock, preset)
+        seconds = (clock.wall_ns() - start) * 1e-9
+    values = {"median": timed.series["median"], "first_call": (timed.first_call_s,), **timed.series}
+    headline = values["median"]
+    return Measurement(
+        metrics=tuple(measured(metric, series) for metric, series in values.items()),
+        samples_ns=tuple(round(value * 1e9) for value in headline),
+        flags=timed.flags,
+        timer=timed.timer,
+        threads=threads,
+        calls_per_sample=timed.calls,
+        blocks=len(headline),
+        seconds=seconds,
+    )
+
+
+def measure_case(
+    case: Case,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    phase: str = "forward",
+    mode: str = "eager",
+    *,
+    threads: int = 1,
+    quality: str = "standard",
+) -> Measurement:
+    """Time one phase of a case, without pytest.
+
+    Args:
+        case: made by `layer` or `op`.
+        device: where to run it.
+        dtype: float32 by default.
+        phase: `"forward"`, `"backward"` or `"forward_backward"`.
+        mode: `"eager"` or `"compile"`.
+        threads: of the CPU.
+        quality: `"quick"`, `"standard"` or `"precise"`.
+
+    Raises:
+        DoesNotApply: the phase has no meaning for the case.
+        DeviceError, DtypeError: the device cannot be used, or a name is unknown.
+    """
+    from ..numerics.dtypes import parse_dtypes
+    from ..trials import Trial
+    from .workloads import workload
+
+    (device_name,) = resolve_devices([str(device)])
+    (dtype_name,) = parse_dtypes([dtype or "float32"])
+    trial = Trial(case, device_name, dtype_name, mode)
+    return measure(workload(trial), phase, device_name, threads=threads, quality=quality, seed=trial.seed)
+
+
+def run_once(workload: Workload, phase: str, seed: int = 0) -> None:
+    """Run one phase once, untimed.
+
+    Raises:
+        DoesNotApply: the phase has no meaning for the workload.
+    """
+    with _gradients():
+        work = _named(PHASES, "phase", phase).work(workload, seed)
+        if work.prepare is None:
+            work.call()
+        else:
+            work.call(work.prepare())
+
+
+def _named(registry: Mapping[str, T], kind: str, name: str) -> T:
+    if name not in registry:
+        raise ValueError(f"unknown {kind} {name!r}; there are: {', '.join(registry)}")
+    return registry[name]
+
+
+@contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients on, whatever the caller's context is."""
+    import torch
+
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """That many threads within an operation, and as many as before afterwards."""
+    import torch
+
+    if count < 1:
+        raise ValueError(f"threads must be 1 or more, got {count}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _seeded(backend: Backend, device: str, seed: int) -> Iterator[None]:
+    """Seed the default generators of the host and the device, and restore them."""
+    host = backend_for("cpu")
+    generators = [(host, "cpu")] if backend.kind == host.kind else [(host, "cpu"), (backend, device)]
+    states = [each.rng_state(where) for each, where in generators]
+    for each, where in generators:
+        with each.active(where):
+            each.manual_seed(seed)
+    try:
+        yield
+    finally:
+        for (each, where), state in zip(generators, states, strict=True):
+            each.set_rng_state(state, where)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """No collection in a timed window: a full one of a large test session's heap takes 200 ms.
+
+    The young generations are collected before, which costs little; a full collection before each of hundreds of
+    measurements would cost more than they do.
+    """
+    gc.collect(1)
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

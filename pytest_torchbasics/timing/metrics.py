@@ -1,0 +1,62 @@
+"""The only list of metrics. A metric is data, so that a new one touches this place and the one that measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from .ranks import median, median_interval
+
+Better = Literal["lower", "higher", "none"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured: its name, its SI unit (empty for a pure number), which way is better, and what it says."""
+
+    name: str
+    unit: str
+    better: Better
+    description: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric and its value.
+
+    Attributes:
+        metric, unit, better: as in `Metric`.
+        value: the median.
+        low, high: the 95 % rank interval of the median; None where there are too few values for one.
+        n: how many values (blocks) it rests on.
+    """
+
+    metric: str
+    unit: str
+    better: Better
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+_ALL = (
+    Metric("median", "s", "lower", "the headline: time of one call; on an accelerator of the device, if it can be told"),
+    Metric("first_call", "s", "lower", "the first call, with all that is done once"),
+    Metric("wall_over_cpu", "", "none", "wall time by CPU time of the thread: above 1 it was held up"),
+    Metric("device", "s", "lower", "the accelerator's own time of one call, the host hidden behind a backlog"),
+    Metric("host", "s", "lower", "the host's time to enqueue one call on an idle device"),
+    Metric("latency", "s", "lower", "one call on an idle device until its result is there"),
+    Metric("pipelined", "s", "lower", "one of many calls that are waited for together"),
+)
+
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+
+
+def measured(name: str, values: Sequence[float]) -> Measured:
+    """The median of the values, one of each block, and its interval."""
+    metric = METRICS[name]
+    low, high = median_interval(values) or (None, None)
+    return Measured(name, metric.unit, metric.better, median(values), low, high, len(values))

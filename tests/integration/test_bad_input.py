@@ -1,0 +1,140 @@
+"""Bad input ends the run before the first test, with one line that says what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import TESTS, Run
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--device=cdua", "*--device=cdua: unknown device 'cdua'*cuda*"),
+        ("--device=cuda:99", "*--device=cuda:99: *usable here: cpu*"),
+        ("--device=cpu,cuda:99", "*cuda:99*usable here: cpu*"),
+        ("--device=cpu:7", "*cpu:7*"),
+        ("--device=meta", "*meta*"),
+        ("--device=,", "*--device=,*"),
+        ("--dtype=flaot32", "*--dtype=flaot32: unknown dtype 'flaot32' (nearest: float32*"),
+        ("--dtype=", "*no dtype is named*"),
+        ("--measure-dtype=nope", "*--measure-dtype=nope: unknown dtype*"),
+        ("--mode=eagre", "*--mode=eagre: unknown name 'eagre'; there are: eager, compile*"),
+        ("--phase=sideways", "*there are: forward, backward, forward_backward*"),
+        ("--checks=gradeint", "*unknown check 'gradeint': did you mean gradient*"),
+        ("--checks=,", "*no check is selected*"),
+        ("--shard=3/2", "*--shard=3/2: write K/N with 1 <= K <= N*"),
+        ("--shard=a", "*write K/N*"),
+        ("--leg=a b", "*--leg=a b: use 1 to 64 letters*"),
+        ("--timer-quality=perfect", "*there are: quick, standard, precise*"),
+        ("--results=cases.py", "*cases.py is a file, not a folder*"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_4(run: Run, pytester: pytest.Pytester, option: str, says: str) -> None:
+    pytester.makepyfile(test_it=TESTS)
+    result = run(option, device=None)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {says.lstrip('*')}" if says.startswith("--") else says])
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert len(result.stderr.str().strip().splitlines()) == 1
+    assert "test_it" not in result.stdout.str()
+
+
+def test_the_ini_twin_is_checked_as_well(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ntorchbasics_dtype = float23\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*torchbasics_dtype = float23 (in the configuration file): unknown dtype*float32*"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "says"),
+    [
+        ("cases([])", "*the list of cases is empty*"),
+        ("cases([LINEAR, LINEAR])", "*two cases are named 'linear'*"),
+        ("cases(LINEAR)", "*takes one list of cases*"),
+        ("cases()", "*@pytest.mark.cases: *missing*"),
+        ("cases([LINEAR], 3)", "*@pytest.mark.cases: *"),
+        ("cases([nn.Linear])", "*which layer() or op() did not make*"),
+        ("cases([LINEAR]); @pytest.mark.dtypes('flaot')", "*unknown dtype 'flaot'*"),
+        ("cases([LINEAR]); @pytest.mark.dtypes()", "*takes at least one name*"),
+        ("cases([LINEAR]); @pytest.mark.modes('fast')", "*unknown mode 'fast'*"),
+        ("cases([LINEAR]); @pytest.mark.checks('shap')", "*unknown check 'shap': did you mean shape*"),
+        ("cases([LINEAR]); @pytest.mark.tolerance(1e-3)", "*@pytest.mark.tolerance*"),
+        ("cases([LINEAR]); @pytest.mark.tolerance(rtol=1e-3)", "*atol*"),
+        ("cases([LINEAR]); @pytest.mark.tolerance(rtol=-1, atol=0)", "*numbers >= 0*"),
+        ("cases([LINEAR]); @pytest.mark.known_failure()", "*reason*"),
+        ("cases([LINEAR]); @pytest.mark.known_failure('x', chekc='batch')", "*chekc*"),
+        ("cases([LINEAR]); @pytest.mark.known_failure('x', check='bacth')", "*unknown check 'bacth'*"),
+        ("cases([LINEAR]); @pytest.mark.unsupported('')", "*needs a reason*"),
+        ("cases([LINEAR]); @pytest.mark.unsupported('x', dtype='f99')", "*unknown dtype 'f99'*"),
+    ],
+)
+def test_a_wrong_marker_is_a_collection_error(run: Run, pytester: pytest.Pytester, marker: str, says: str) -> None:
+    decorators = "\n".join(
+        f"@{part.strip().removeprefix('@').removeprefix('pytest.mark.')}" for part in marker.split(";")
+    )
+    decorators = decorators.replace("@", "@pytest.mark.")
+    pytester.makepyfile(test_it=f"from cases import *\n{decorators}\ndef test_correct(check):\n    check()\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([says])
+    result.assert_outcomes(errors=1)
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("layer('a b', nn.ReLU)", "*case name 'a b'*"),
+        ("layer('x', nn.ReLU, Tensor('N'), output=('M',))", "*case 'x': output= uses the symbol 'M'*"),
+        ("layer('x', nn.ReLU, Tensor('N'), sizes={'M': 3})", "*case 'x': sizes= names 'M'*"),
+        ("layer('x', nn.ReLU, Tensor(-1))", "*size -1 is negative*"),
+        ("layer('x', nn.ReLU, Tensor(2.5))", "*a size is an int or a symbol*"),
+        ("layer('x', nn.ReLU, Tensor(2, dtype='flaot'))", "*unknown dtype 'flaot'*"),
+        ("layer('x', nn.ReLU, Tensor(2), otuput=(2,))", "*case 'x': *otuput*"),
+        ("layer('x', nn.ReLU, Tensor(2), dtypes=['f33'])", "*case 'x': unknown dtype 'f33'*"),
+        ("layer('x', nn.ReLU, Tensor(2), batch=3)", "*batch= names argument 3*"),
+        ("layer('x', nn.ReLU, Tensor(2), known_failure={'batch': ''})", "*needs a reason*"),
+        ("layer('x', nn.ReLU, Tensor(2), known_failure={'bacth': 'why'})", "*unknown check 'bacth'*"),
+        ("layer('x', nn.ReLU, Tensor(2), tolerance={'rtol': 1})", "*tolerance= needs rtol and atol*"),
+        ("op('x', nn.ReLU, Tensor(2))", "*op() takes a function*"),
+        ("layer('x', 3, Tensor(2))", "*takes something to call*"),
+        ("layer('x', lambda: 3, Tensor(2))", "*case 'x': the factory must return a torch.nn.Module*int*"),
+        ("layer('x', lambda: nn.Linear('a', 2), Tensor(2))", "*case 'x': its factory raised TypeError*"),
+    ],
+)
+def test_a_wrong_case_is_a_collection_error_that_names_it(
+    run: Run, pytester: pytest.Pytester, case: str, says: str
+) -> None:
+    pytester.makepyfile(
+        test_it=f"from cases import *\n@pytest.mark.cases([{case}])\ndef test_correct(check):\n    check()\n"
+    )
+    result = run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([says])
+
+
+@pytest.mark.parametrize("arguments", ["check", "measure", "case", "check, measure"])
+def test_a_fixture_without_cases_is_a_collection_error(run: Run, pytester: pytest.Pytester, arguments: str) -> None:
+    pytester.makepyfile(test_it=f"def test_it({arguments}):\n    pass\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*either check or measure*" if "," in arguments else "*needs @pytest.mark.cases*"])
+
+
+def test_samples_of_the_wrong_form_are_an_error_of_the_case(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        from cases import *
+
+        CASE = layer("x", nn.ReLU, samples=lambda device, dtype, generator: [torch.ones(2)])
+
+        @pytest.mark.cases([CASE])
+        @pytest.mark.checks("shape")
+        def test_correct(check):
+            check()
+        """
+    )
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*case 'x': samples() must return a list of tuples of arguments*"])
