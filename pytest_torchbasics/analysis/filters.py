@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ..results.errors import ResultError
 
@@ -34,7 +34,7 @@ def matching(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
     text = text.str.lower()
 
     def holds(word: str) -> pd.Series[bool]:
-        return cast("pd.Series[bool]", text.str.contains(word.lower(), regex=False))
+        return text.str.contains(word.lower(), regex=False)
 
     chosen: pd.DataFrame = frame[_Parser(expression, holds).parse()]
     return chosen

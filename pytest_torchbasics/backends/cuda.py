@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class CudaBackend(Backend):
         """A CUDA event on the current stream."""
         import torch
 
-        return torch.cuda.Event(enable_timing=True)
+        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
     def backlog(self, device: str) -> Backlog | None:
         """torch's sleep kernel, its clock measured now; None in a torch that has lost this private function."""
@@ -100,7 +100,7 @@ class CudaBackend(Backend):
         sleep = getattr(torch.cuda, "_sleep", None)
         if sleep is None:
             return None
-        per_second = self._cycles_per_second(device)
+        per_second = self._cycles_per_second(sleep, device)
         return lambda seconds: sleep(max(1, int(seconds * per_second)))
 
     def reset_peak_memory(self, device: str) -> None:
@@ -123,16 +123,14 @@ class CudaBackend(Backend):
         with full_float32():
             yield
 
-    def _cycles_per_second(self, device: str) -> float:
-        import torch
-
+    def _cycles_per_second(self, sleep: Callable[[int], None], device: str) -> float:
         cycles = 100_000  # 1 ms at the slowest known clock, AMD's 100 MHz; 0.05 ms at 2 GHz
         with self.active(device):
-            torch.cuda._sleep(cycles)  # the first launch loads the kernel
+            sleep(cycles)  # the first launch loads the kernel
             while True:
                 start, end = self.event(), self.event()
                 start.record()
-                torch.cuda._sleep(cycles)
+                sleep(cycles)
                 end.record()
                 self.synchronize(device)
                 if (took := start.elapsed_time(end)) >= _CALIBRATION_MS:

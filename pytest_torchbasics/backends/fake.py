@@ -77,9 +77,8 @@ class FakeEvent:
         """True if the device has passed the mark."""
         return self.passed_at is not None and self.passed_at <= self.machine.now
 
-    def elapsed_time(self, end: Event, /) -> float:
+    def elapsed_time(self, end: FakeEvent, /) -> float:
         """Milliseconds from this mark to `end`."""
-        assert isinstance(end, FakeEvent)
         if not self.query() or not end.query():
             raise RuntimeError("the device has not passed both events")
         assert self.passed_at is not None

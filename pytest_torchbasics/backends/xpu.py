@@ -83,7 +83,7 @@ class XpuBackend(Backend):
         """An XPU event on the current stream."""
         import torch
 
-        return torch.xpu.Event(enable_timing=True)
+        return torch.xpu.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
     def reset_peak_memory(self, device: str) -> None:
         """Reset the caching allocator's peak."""

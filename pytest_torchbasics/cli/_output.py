@@ -77,9 +77,9 @@ def write(text: str, out: Path | None, format_: str) -> None:
     else:
         data = text.encode("utf-8")
     try:
-        stream = click.get_binary_stream("stdout")
-        stream.write(data)
-        stream.flush()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
     except BrokenPipeError:  # the reader, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -113,6 +113,6 @@ def _plain(value: Any) -> Any:
 
     if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    if hasattr(value, "item"):
-        return _plain(value.item())
+    if hasattr(value, "dtype"):  # a numpy number
+        return _plain(value.tolist())
     return value if isinstance(value, (str, int, float, bool)) else str(value)

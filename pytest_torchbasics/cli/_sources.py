@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..results.collect import RUN_JSON
 from ..results.errors import ResultError
 from ..results.load import load, sources
 from ..results.safe import check_name, read_bytes, safe_text
-from ..results.store import LATEST, RUN_JSON, RunFolder, status_of
+from ..results.store import LATEST, RunFolder, status_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,22 +26,15 @@ GATES = {
 }
 
 
-class Share(click.ParamType):
-    """A share: `25%` or `0.25`."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The share as a number."""
-        if isinstance(value, float):
-            return value
-        try:
-            share = float(str(value).rstrip("%")) / (100 if str(value).endswith("%") else 1)
-        except ValueError:
-            share = math.nan
-        if not 0 < share < math.inf:
-            self.fail(f"{value!r} is no share above 0; write 25% or 0.25", param, ctx)
-        return share
+def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """`25%` or `0.25` as a number."""
+    try:
+        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < math.inf:
+        raise click.BadParameter(f"{value!r} is no share above 0; write 25% or 0.25", ctx, param)
+    return share
 
 
 def _gates(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -71,7 +64,7 @@ class View:
 @click.option(
     "--only", type=click.Choice(["changed", "all"]), default="changed", show_default=True, help="What is listed."
 )
-@click.option("--screen", type=Share(), default=0.25, show_default="25%", help="A change beyond this is suspect.")
+@click.option("--screen", default="25%", callback=_share, show_default=True, help="A change beyond this is suspect.")
 @click.option("--fail-on", default="", callback=_gates, metavar="LIST", help=f"Exit 1 on any of: {', '.join(GATES)}.")
 @click.option("--allow-mismatch", is_flag=True, help="Show ratios of different machines or cases; they prove nothing.")
 @click.option("--allow-incomplete", is_flag=True, help="Accept runs that did not end.")
@@ -107,6 +100,8 @@ def command(
         sides = [read_runs([base], results), read_runs(head, results)]
         frames = [matching(side.frame, expression) if expression else side.frame for side in sides]
         table = compare(frames[0], frames[1], metric=metric, screen=screen)
+        if not ((table["base_outcome"] != "") & (table["head_outcome"] != "")).any():
+            raise ResultError("no matching data: no cell is in the baseline and in the head")
         view = View(metric, only == "all", output.chosen_format(format_, out), out)
         output.write(_rendered(table, sides[0].label, sides[1].label, view), out, view.format_)
     except ResultError as error:
@@ -115,7 +110,7 @@ def command(
     incomplete = [
         f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=True) if side.incomplete
     ]
-    if code in (output.UNUSABLE, output.NOT_COMPARABLE):
+    if code == output.NOT_COMPARABLE:
         output.fail(code, reason)
     if incomplete and not allow_incomplete:
         output.fail(output.INCOMPLETE, f"{'; '.join(incomplete)} (--allow-incomplete compares it all the same)")
@@ -125,11 +120,8 @@ def command(
 
 def _conclusion(table: pd.DataFrame, gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
     """The exit code that the comparison asks for, and why."""
-    both = table[(table["base_outcome"] != "") & (table["head_outcome"] != "")]
-    if both.empty:
-        return output.UNUSABLE, "no matching data: no cell is in the baseline and in the head"
     if not allow_mismatch:
-        passed = both[(both["base_outcome"] == "passed") & (both["head_outcome"] == "passed")]
+        passed = table[(table["base_outcome"] == "passed") & (table["head_outcome"] == "passed")]
         for obstacle, what in (("machine", "different machines"), ("threads", "different numbers of threads")):
             count = int((passed["obstacle"] == obstacle).sum())
             if count:

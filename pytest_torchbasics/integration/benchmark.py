@@ -6,6 +6,7 @@ wound forward by the measured time of a block when the "benchmarked" function is
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +36,7 @@ def install_clock(request: pytest.FixtureRequest) -> ReplayClock | None:
     clock = ReplayClock()
     params = request.node.callspec.params
     group = " ".join(
-        str(params[name]) for name in ("phase", "torchbasics_device", "torchbasics_dtype") if name in params
+        str(params[name]) for name in ("phase", "device", "dtype") if name in params
     )
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=group))
     return clock
@@ -46,3 +47,13 @@ def replay(benchmark: Any, clock: ReplayClock, seconds: Sequence[float], info: d
     benchmark.extra_info.update(info)
     times = iter(seconds)
     benchmark.pedantic(lambda: clock.advance(next(times)), rounds=len(seconds), iterations=1)
+
+
+def mark_failed(benchmark: Any, error: BaseException) -> None:
+    """Let the fixture see the error, so that it neither reports times nor warns that it was not used."""
+
+    def fail() -> None:
+        raise error
+
+    with contextlib.suppress(type(error)):
+        benchmark(fail)

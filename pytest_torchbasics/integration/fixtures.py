@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The device under test, one after the other of --device."""
+    import torch
+
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    """The dtype under test, one after the other of --dtype."""
+    from ..numerics.dtypes import torch_dtype
+
+    return torch_dtype(request.param)
+
+
+@pytest.fixture(scope="session")
 def torchbasics_device(request: pytest.FixtureRequest) -> str | None:
-    """The name of the device under test; None where the project's own `device` fixture decides."""
+    """The device of a case where another plugin has a fixture named `device`, else None."""
     return getattr(request, "param", None)
 
 
 @pytest.fixture(scope="session")
 def torchbasics_dtype(request: pytest.FixtureRequest) -> str | None:
-    """The name of the dtype under test; None where the project's own `dtype` fixture decides."""
+    """The dtype of a case where another plugin has a fixture named `dtype`, else None."""
     return getattr(request, "param", None)
-
-
-@pytest.fixture(scope="session")
-def device(torchbasics_device: str) -> torch.device:
-    """The device under test, one after the other of --device."""
-    import torch
-
-    return torch.device(torchbasics_device)
-
-
-@pytest.fixture(scope="session")
-def dtype(torchbasics_dtype: str) -> torch.dtype:
-    """The dtype under test, one after the other of --dtype."""
-    from ..numerics.dtypes import torch_dtype
-
-    return torch_dtype(torchbasics_dtype)
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from .settings import Settings, devices_of, settings_of
 
 #: Every fixture that an item may be parametrized by, in the order of the ids.
 AXES = ("case", "check", "phase", "mode", "device", "dtype")
-#: The fixtures that carry the parameters of `device` and `dtype`. They are ours whatever a project or another
-#: plugin calls `device`.
-CARRIER = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
+#: The fixtures that carry the device and the dtype of a case where another plugin has fixtures of those names.
+STAND_IN = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
 
 #: case_hash by (case name, id of the case): made once, when the case is first collected.
 HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
@@ -61,7 +60,7 @@ def _give_way_to_other_plugins(metafunc: pytest.Metafunc) -> None:
     pytest-playwright's `device` is a phone to emulate, which its own fixtures ask for. Among plugins pytest prefers the
     one that was registered last, which is a matter of chance.
     """
-    for name in CARRIER:
+    for name in STAND_IN:
         definitions = _definitions(metafunc, name)
         others = [definition for definition in definitions if not _is_own(definition)]
         if others and _is_own(definitions[-1]):
@@ -76,22 +75,24 @@ class _Expansion:
         self.config = metafunc.config
         self.settings: Settings = settings_of(self.config)
         self.definition = metafunc.definition
-        names = set(metafunc.fixturenames)
-        self.kind = "check" if "check" in names else "measure" if "measure" in names else ""
-        if {"check", "measure"} <= names:
-            raise ValueError("a test takes either check or measure, not both")
         given = {
             name.strip()
             for marker in self.definition.iter_markers("parametrize")
             for name in (marker.args[0].split(",") if isinstance(marker.args[0], str) else marker.args[0])
         }
-        self.available = [axis for axis in AXES if axis in names and axis not in given]
+        # What the test parametrizes by itself, or has a fixture of its own for, is none of our business.
+        names = {name for name in metafunc.fixturenames if name not in given and _definitions(metafunc, name)}
+        ours = {name for name in names if _is_own(_definitions(metafunc, name)[-1])}
+        if {"check", "measure"} <= ours:
+            raise ValueError("a test takes either check or measure, not both")
+        self.kind = next((name for name in ("check", "measure", "case") if name in ours), "")
+        self.available = [axis for axis in AXES if axis in names]
 
     def parametrize(self) -> None:
         cases = markers.read(self.definition, "cases")
         if cases is None:
-            if self.kind or "case" in self.metafunc.fixturenames:
-                raise ValueError(f"the fixture {self.kind or 'case'!r} needs @pytest.mark.cases([...])")
+            if self.kind:
+                raise ValueError(f"the fixture {self.kind!r} needs @pytest.mark.cases([...])")
             _give_way_to_other_plugins(self.metafunc)
             self._parametrize_plainly()
             return
@@ -99,7 +100,7 @@ class _Expansion:
         rows = [row for case in cases if self._in_shard(case) for row in self._rows(case)]
         if not rows:
             rows = [self._nothing("none", f"no case is in shard {self.settings.shard}")]
-        names = [CARRIER.get(axis, axis) for axis in self.axes]
+        names = [self._fixture(axis) for axis in self.axes]
         self.metafunc.parametrize(names, rows, indirect=True, scope=self._scope())
 
     def _parametrize_plainly(self) -> None:
@@ -113,7 +114,7 @@ class _Expansion:
             ]
             if not values:
                 values = [pytest.param(None, id="none", marks=pytest.mark.skip(reason=self._why_empty(axis)))]
-            self.metafunc.parametrize([CARRIER.get(axis, axis)], values, indirect=True)
+            self.metafunc.parametrize([axis], values, indirect=True)
 
     def _rows(self, case: Case) -> Iterator[Any]:
         """The parameter sets of one case."""
@@ -126,7 +127,8 @@ class _Expansion:
         for combination in _product(axes):
             chosen = {"case": case.name, **combination}
             parts = [chosen[axis] for axis in self.axes if not (self._is_check and chosen[axis] == "eager")]
-            marks = [pytest.mark.correctness if self._is_check else pytest.mark.speed] if self.kind else []
+            kinds = {"check": pytest.mark.correctness, "measure": pytest.mark.speed}
+            marks = [kinds[self.kind]] if self.kind in kinds else []
             marks += _kind_marks(chosen["device"]) if "device" in chosen else []
             yield pytest.param(*(chosen[axis] for axis in self.axes), id="-".join(parts), marks=marks)
 
@@ -175,6 +177,10 @@ class _Expansion:
         """A visible, skipped item in place of none."""
         return pytest.param(*[None] * len(self.axes), id=f"{name}-none", marks=pytest.mark.skip(reason=reason))
 
+    def _fixture(self, axis: str) -> str:
+        """The fixture that carries the axis: the one of its name, if it is ours."""
+        return axis if _is_own(_definitions(self.metafunc, axis)[-1]) else STAND_IN[axis]
+
     def _is_projects(self, axis: str) -> bool:
         """True if a fixture of the project, not of an installed plugin, stands in for ours."""
         module = _definitions(self.metafunc, axis)[-1].func.__module__
@@ -182,18 +188,17 @@ class _Expansion:
         return not module.startswith("pytest_torchbasics.") and module not in plugins
 
     def _scope(self) -> Literal["session"] | None:
-        """None lets pytest choose; a fixture of a wider scope that asks for the device needs a wide scope.
-
-        pytest 9 always allows that; up to 8.4 the scope of the parametrization decides.
+        """None lets pytest choose. Before pytest 8.4 the scope of the parameters had to be as wide as that of any
+        fixture that asks for the device.
         """
         wide = any(
             definitions[-1].scope != "function"
-            and {*CARRIER, *CARRIER.values()} & set(definitions[-1].argnames)
+            and {"device", "dtype"} & set(definitions[-1].argnames)
             and not _is_own(definitions[-1])
             for name in self.metafunc.fixturenames
             if (definitions := _definitions(self.metafunc, name))
         )
-        return "session" if wide else None
+        return "session" if wide and pytest.version_tuple < (8, 4) else None
 
     def _in_shard(self, case: Case) -> bool:
         if self.settings.shard is None:

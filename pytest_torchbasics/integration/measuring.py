@@ -9,7 +9,7 @@ import pytest
 from ..cases import Case, Declared
 from ..results.rows import Cell, MetricValue, Row
 from . import markers
-from .benchmark import ReplayClock, replay
+from .benchmark import ReplayClock, mark_failed, replay
 from .items import HASHES
 from .recording import TIMING_THREADS, Called, Record, recorder_of
 from .settings import settings_of
@@ -53,13 +53,17 @@ class Measurer(Called):
         from ..trials import Trial
 
         self.called = True
-        self._refuse_xdist()
         trial = Trial(self.case, self.cell.device, self.cell.dtype, self.cell.mode)
         with recorder_of(self.config).recording(self.cell, self.node.nodeid) as record:
-            if declared := self._declared():
-                record(self._row(declared[0], declared[1].reason))
-                pytest.skip(f"{declared[0]}: {declared[1].reason}")
-            return self._measure(trial, record)
+            try:
+                self._refuse_xdist()
+                if declared := self._declared():
+                    record(self._row(declared[0], declared[1].reason))
+                    pytest.skip(f"{declared[0]}: {declared[1].reason}")
+                return self._measure(trial, record)
+            except BaseException as error:
+                mark_failed(self.benchmark, error)
+                raise
 
     def _measure(self, trial: Trial, record: Record) -> Measurement | None:
         __tracebackhide__ = True
@@ -69,11 +73,11 @@ class Measurer(Called):
         work: Workload = workload(trial)
         try:
             if not getattr(self.benchmark, "enabled", True):
-                run_once(work, self.cell.phase)
+                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device))
                 record(self._row("skipped", "timing is switched off; the phase ran once"))
                 return None
             if self.clock is None:
-                self.benchmark(lambda: run_once(work, self.cell.phase))
+                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device))
             measurement = measure(
                 work,
                 self.cell.phase,

@@ -17,7 +17,7 @@ import pytest
 from ..results.journal import Journal
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder
-from .items import CARRIER
+from .items import STAND_IN
 from .settings import settings_of
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
@@ -171,7 +171,7 @@ def _cell_of(item: pytest.Item) -> Cell | None:
     given: dict[str, Any] = dict(callspec.params)
 
     def value(axis: str, default: str = "") -> str:
-        found = given.get(CARRIER.get(axis, axis), given.get(axis))
+        found = given.get(STAND_IN.get(axis, axis), given.get(axis))
         return default if found is None else str(found).removeprefix("torch.")
 
     return Cell(

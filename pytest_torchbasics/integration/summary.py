@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Outcomes that measured something.
 MEASURED = ("passed", "failed", "error", "xfailed", "xpassed", "timeout", "crashed")
+#: pytest's exit status when the results could not be written as they should.
+RESULTS_LOST = 3
 
 
 class Conclusion:
@@ -27,6 +29,7 @@ class Conclusion:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Finish the run's files, and turn the run red if it is not what was planned."""
+        from ..results.errors import ResultError
         from ..results.load import load
         from ..results.store import finalise
 
@@ -38,13 +41,19 @@ class Conclusion:
             folder.discard()
             return
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
-        status = finalise(folder, "interrupted" if interrupted else None)
-        self.frame = load(folder.path)
-        self._write_reports()
+        rescued = recorder.journal.rescued if recorder is not None else None
+        try:
+            status = finalise(folder, "interrupted" if interrupted else None, [rescued] if rescued else [])
+            self.frame = load(folder.path)
+            self._write_reports()
+        except (OSError, ResultError) as error:
+            self.lines.append(f"the results could not be finished: {error}")
+            session.exitstatus = RESULTS_LOST
+            return
         ok = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if recorder is not None and recorder.journal.rescued:
-            self.lines.append(f"the results could not be written; the rows are kept in {recorder.journal.rescued}")
-            session.exitstatus = 3
+        if rescued:
+            self.lines.append(f"the journal could not be written to the end; the other rows are kept in {rescued}")
+            session.exitstatus = RESULTS_LOST
         elif ok and status != "complete":
             self.lines.append(f"the run is {status}: not every planned cell ended")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -54,16 +63,16 @@ class Conclusion:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table."""
-        if self.frame is None:
+        if self.frame is None and not self.lines:
             return
-        from ..report import terminal
-
         terminalreporter.section("torchbasics", sep="=")
-        width = terminalreporter._tw.fullwidth
-        colour = terminalreporter._tw.hasmarkup
-        terminalreporter.write(terminal.run_summary(self.frame, width=width, color=colour))
-        for line in self._where():
-            terminalreporter.write_line(line)
+        if self.frame is not None:
+            from ..report import terminal
+
+            width, color = terminalreporter._tw.fullwidth, terminalreporter._tw.hasmarkup
+            terminalreporter.write(terminal.run_summary(self.frame, width=width, color=color))
+            for line in self._where():
+                terminalreporter.write_line(line)
         for line in self.lines:
             terminalreporter.write_line(f"torchbasics: {line}", red=True)
 

@@ -59,7 +59,10 @@ def comparison(
     facts = {"baseline": base, "head": head, "metric": metric, **(about or {})}
     blocks: list[Block] = [Facts(tuple((name, Text(value)) for name, value in facts.items() if value))]
     outcomes = table[table["verdict"].isin(OUTCOME_VERDICTS)].sort_values("verdict", kind="stable")
-    values = table[~table["verdict"].isin(OUTCOME_VERDICTS)].sort_values("verdict", kind="stable")
+    values = table[~table["verdict"].isin(OUTCOME_VERDICTS)]
+    # The largest change first; a ratio of 2 and one of 1/2 are equally large.
+    values = values.assign(_size=-values["ratio"].where(values["ratio"] >= 1, 1 / values["ratio"]))
+    values = values.sort_values(["verdict", "_size"], kind="stable")
     listed = values if everything else values[~values["verdict"].isin(UNCHANGED)]
     if len(outcomes):
         blocks += [Heading("Outcomes that differ or fail"), *_entries(outcomes, details)]

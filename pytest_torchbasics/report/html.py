@@ -31,7 +31,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .9rem .28rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom-width: 2px; }
-tbody th { font-weight: 500; overflow-wrap: anywhere; } tbody tr:hover { background: var(--band); }
+tbody th { font-weight: 500; overflow-wrap: break-word; max-width: 24rem; } tbody tr:hover { background: var(--band); }
 td.right, th.right { text-align: right; white-space: nowrap; } td.short { white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; } .known { color: var(--known); }
 .hole { color: var(--hole); } .none, .quiet { color: var(--soft); }
@@ -103,7 +103,7 @@ def _table(table: Table) -> str:
             for column, text in zip(table.columns[1:], row[1:], strict=True)
         )
         rows.append(f"<tr>{first}{''.join(others)}</tr>\n")
-    note = f'<p class="note">{escape_html(table.note)}</p>' if table.note else ""
+    note = "".join(f'<p class="note">{escape_html(line)}</p>' for line in table.note.splitlines())
     body = f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>"
     return f'<div class="wide"><table>\n{body}</table></div>{note}'
 

@@ -58,7 +58,7 @@ def _table(table: Table) -> str:
     heads = " | ".join(escape_markdown(" ".join(column.lines)) for column in table.columns)
     rule = " | ".join("---:" if column.right else "---" for column in table.columns)
     rows = [" | ".join(escape_markdown(text.text) for text in row) for row in table.rows]
-    note = f"\n\n{escape_markdown(table.note)}" if table.note else ""
+    note = "".join(f"\n\n{escape_markdown(line)}" for line in table.note.splitlines())
     return "\n".join(f"| {line} |" for line in (heads, rule, *rows)) + note
 
 

@@ -19,7 +19,7 @@ PHASE_TITLES = {"forward_backward": "fwd+bwd"}
 SIGNS: Mapping[str, tuple[str, str, Tone]] = {
     "passed": ("✓", "passed", "good"),
     "failed": ("✗", "failed", "bad"),
-    "error": ("✗", "error", "bad"),
+    "error": ("✗", "raised", "bad"),
     "timeout": ("✗", "timed out", "bad"),
     "crashed": ("!", "crashed", "bad"),
     "xfailed": ("~", "known failure", "known"),
@@ -31,8 +31,8 @@ SIGNS: Mapping[str, tuple[str, str, Tone]] = {
 }
 #: What fits into the cells of the table.
 SHORT = {"not_applicable": "n/a", "unsupported": "unsupp.", "xpassed": "xpassed", "xfailed": "known"}
-LEGEND = "✓ passed   ✗ failed of those that ran   ! crashed   ~ known failure   – not applicable or unsupported"
-LEGEND += "   ○ skipped   ? not run"
+LEGEND = "✓ passed, ✗ failed of those that ran, ! crashed, ~ known failure, – not applicable or unsupported, "
+LEGEND += "○ skipped, ? not run"
 #: How many entries a list shows unless all are asked for.
 ENTRIES = 25
 
@@ -112,8 +112,9 @@ def _support(frame: pd.DataFrame) -> list[Block]:
             texts += [_time_text(support.loc[case], timed[0], phase) for phase in phases]
     blocks: list[Block] = []
     if heads:
-        where = f"   times: {' '.join(_place_lines(timed[0], many_modes))}, median ± half of its 95 % interval"
-        note = (LEGEND if checked else "") + (where if len(timed) == 1 else "")
+        note = LEGEND if checked else ""
+        if len(timed) == 1:
+            note += f"\ntimes: {' '.join(_place_lines(timed[0], many_modes))}, median ± half of its 95 % interval"
         table = Table(
             (Column(("case",)), *heads), tuple((Text(case), *texts) for case, texts in rows.items()), note.strip()
         )
@@ -167,7 +168,7 @@ def _time_text(row: pd.Series[Any], place: tuple[str, str, str], phase: str) -> 
     if outcome != "passed":
         sign, word, tone = SIGNS[outcome]
         return Text(f"{sign} {SHORT.get(outcome, word)}", tone)
-    value, low, high = (float(row[(*place, f"{phase}_{end}")]) for end in ("s", "low_s", "high_s"))
+    value, low, high = (float(row.get((*place, f"{phase}_{end}"), math.nan)) for end in ("s", "low_s", "high_s"))
     if math.isnan(value):
         return Text("✓ no time", "hole")
     # A fixed width for the spread keeps the times of a column under each other.

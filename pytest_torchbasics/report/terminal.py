@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..results.safe import safe_text
+from ..results.safe import safe_text, without_commands
 from . import comparison as comparisons
 from . import summary
 from .document import Column, Document, Entries, Facts, Heading, Line, Table, Text
@@ -14,6 +14,7 @@ from .document import Column, Document, Entries, Facts, Heading, Line, Table, Te
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
+    from rich.text import Text as RichText
 
 STYLES = {"good": "green", "bad": "bold red", "known": "yellow", "none": "dim", "hole": "magenta", "quiet": "dim"}
 #: The least and the most that the first column takes before it folds, and the least of a column of long text.
@@ -77,7 +78,7 @@ def render(document: Document, width: int, color: bool = False, details: bool = 
         emoji=False,
         legacy_windows=False,
     )
-    for block in document.blocks:
+    for before, block in zip((None, *document.blocks), document.blocks, strict=False):
         if isinstance(block, Heading):
             console.print()
             console.print(_text(Text(block.text)), style="bold")
@@ -88,11 +89,12 @@ def render(document: Document, width: int, color: bool = False, details: bool = 
         elif isinstance(block, Entries):
             _print_entries(console, block)
         elif isinstance(block, Line):
-            console.print()
+            if not isinstance(before, Line):
+                console.print()
             console.print(_text(block.text))
     console.print()
     console.print(_text(document.result))
-    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+    return "".join(f"{without_commands(line.rstrip())}\n" for line in buffer.getvalue().splitlines())
 
 
 def to_ascii(text: str) -> str:
@@ -147,7 +149,7 @@ def _print_table(console: Console, table: Table, details: bool) -> None:
             grid.add_row(*(_text(first if index == 0 else row[index], details) for index in chosen))
         console.print(grid)
     if table.note:
-        console.print(_text(Text(table.note, "quiet")))
+        console.print(_text(Text(table.note, "quiet"), keep_lines=True))
 
 
 def _parts(columns: tuple[Column, ...], widths: list[int], room: int) -> list[list[int]]:
@@ -189,7 +191,7 @@ def _natural(table: Table, index: int, details: bool) -> int:
     return max([cell_len(safe_text(text)) for text in (*shown, *table.columns[index].lines)], default=1)
 
 
-def _text(text: Text, details: bool = False, keep_lines: bool = False):  # type: ignore[no-untyped-def]
+def _text(text: Text, details: bool = False, keep_lines: bool = False) -> RichText:
     from rich.text import Text as Rich
 
     words = text.full if details and text.full else text.text

@@ -1,4 +1,4 @@
-"""Numbers for readers: three significant digits and a unit that fits. Files keep SI units, only here they are scaled."""
+"""Numbers for readers: three significant digits and a unit that fits. Only here are SI units scaled."""
 
 from __future__ import annotations
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from .collect import RUN_JSON, collect
 from .errors import ResultError
 from .files import sha256
 from .journal import read_journal
 from .rows import Row
 from .safe import read_bytes
-from .store import ROWS_PARQUET, RUN_JSON, RunFolder, collect, status_of
+from .store import ROWS_PARQUET, RunFolder, status_of
 
 if TYPE_CHECKING:
     import pandas as pd

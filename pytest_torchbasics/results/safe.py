@@ -58,6 +58,11 @@ def safe_text(value: object) -> str:
     return "".join(_shown(character) for character in string)
 
 
+def without_commands(line: str) -> str:
+    """A line of the same width that no CI takes for a command (`::error::`, `##[error]` in GitHub's log)."""
+    return re.sub(r"^(\s*):(?=:)", r"\1.", line).replace("##[", "#.[")
+
+
 def escape_html(value: object) -> str:
     """Text for the inside of an HTML element or a quoted attribute."""
     return html.escape(safe_text(value), quote=True)

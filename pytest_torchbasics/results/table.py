@@ -92,10 +92,12 @@ def read_parquet(path: Path) -> Any:
     size = safe.check_size(path, safe.PARQUET_BYTES)
     limits = {"thrift_string_size_limit": 100 * safe.MIB, "thrift_container_size_limit": 1_000_000}
     try:
+        with pq.ParquetFile(path, **limits) as file:
+            _check_metadata(file, path, size)
+            texts = [name for name in TEXTS if name in file.schema_arrow.names]
         # Read as dictionaries, a long text that stands in many rows is unpacked once.
-        file = pq.ParquetFile(path, read_dictionary=list(TEXTS), page_checksum_verification=True, **limits)
-        _check_metadata(file, path, size)
-        table = file.read()
+        with pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, **limits) as file:
+            table = file.read()
     except ResultError:
         raise
     except Exception as error:  # Arrow raises a dozen types, and others, for one broken byte; only the read is here
@@ -112,7 +114,8 @@ def parquet_rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
     try:
-        return int(pq.ParquetFile(path).metadata.num_rows)
+        with pq.ParquetFile(path) as file:
+            return int(file.metadata.num_rows)
     except Exception as error:  # as above
         raise _unreadable(path, error) from None
 

@@ -122,7 +122,7 @@ def find_batch(bench: _Bench, sleep: Backlog, host: float, latency: float) -> Ba
     if first is None:
         return None
     values, batch = first
-    calls = min(MAX_CALLS, math.ceil(PAIR_S / max(median(values), 1e-9)))
+    calls = min(MAX_CALLS, math.ceil(PAIR_S / max(median(values), 1e-9) - 1e-6))
     if calls == 1:
         return batch
     pairs = max(1, min(batch.pairs, MAX_WAITING // calls, bench.within_memory(batch.pairs * calls) // calls))

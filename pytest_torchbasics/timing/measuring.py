@@ -146,8 +146,8 @@ def measure_case(
     return measure(workload(trial), phase, device_name, threads=threads, quality=quality, seed=trial.seed)
 
 
-def run_once(workload: Workload, phase: str, seed: int = 0) -> None:
-    """Run one phase once, untimed.
+def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu", *, seed: int = 0) -> None:
+    """Run one phase once, untimed, and wait for the device, whose errors would surface in a later test.
 
     Raises:
         DoesNotApply: the phase has no meaning for the workload.
@@ -158,6 +158,7 @@ def run_once(workload: Workload, phase: str, seed: int = 0) -> None:
             work.call()
         else:
             work.call(work.prepare())
+        backend_for(device).synchronize(str(device))
 
 
 def _named(registry: Mapping[str, T], kind: str, name: str) -> T:

@@ -43,7 +43,9 @@ class Measured:
 
 
 _ALL = (
-    Metric("median", "s", "lower", "the headline: time of one call; on an accelerator of the device, if it can be told"),
+    Metric(
+        "median", "s", "lower", "the headline: time of one call; on an accelerator of the device, if it can be told"
+    ),
     Metric("first_call", "s", "lower", "the first call, with all that is done once"),
     Metric("wall_over_cpu", "", "none", "wall time by CPU time of the thread: above 1 it was held up"),
     Metric("device", "s", "lower", "the accelerator's own time of one call, the host hidden behind a backlog"),

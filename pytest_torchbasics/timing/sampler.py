@@ -127,7 +127,9 @@ def warm_up(
     first = one()
     begin = wall_ns()
     times = [one()]
-    while (elapsed := wall_ns() - begin) < WARM_CAP_S * 1e9 and (len(times) < WARM_CALLS - 1 or elapsed < seconds * 1e9):
+    while (elapsed := wall_ns() - begin) < WARM_CAP_S * 1e9 and (
+        len(times) < WARM_CALLS - 1 or elapsed < seconds * 1e9
+    ):
         times.append(one())
     return Warm(first * 1e-9, median(times[len(times) // 2 :]) * 1e-9)
 
@@ -135,7 +137,7 @@ def warm_up(
 def plan_for(work: Work, call_s: float) -> Plan:
     """Samples of at least 60 us and a block of 2.5 ms, for calls of this length."""
     call_s = max(call_s, 1e-9)
-    calls = max(1, math.ceil(SAMPLE_S / call_s))
+    calls = max(1, math.ceil(SAMPLE_S / call_s - 1e-9))  # 60e-6 / 1e-6 is a little more than 60
     if work.prepare is not None:
         calls = min(calls, max(1, PREPARED_BYTES // max(1, work.bytes_each)))
     return Plan(

@@ -60,10 +60,18 @@ def test_auto_takes_one_accelerator_that_works():
         ("quantum", 0, "unknown device 'quantum': there are cpu, cuda, mps, auto, all (usable here: cpu)"),
         ("cpu:7", 0, "device 'cpu:7' cannot be used: torch has one CPU device, 'cpu' (usable here: cpu)"),
         ("cuda:-1", 0, "device 'cuda:-1': the index must be a number such as 'cuda:0' (usable here: cpu)"),
-        ("cuda:01", 2, "device 'cuda:01': the index must be a number such as 'cuda:0' (usable here: cpu, cuda:0, cuda:1)"),
+        (
+            "cuda:01",
+            2,
+            "device 'cuda:01': the index must be a number such as 'cuda:0' (usable here: cpu, cuda:0, cuda:1)",
+        ),
         ("cuda:", 0, "device 'cuda:': the index must be a number such as 'cuda:0' (usable here: cpu)"),
         ("cuda:0:1", 0, "device 'cuda:0:1': the index must be a number such as 'cuda:0' (usable here: cpu)"),
-        ("cuda:\u0661", 2, "device 'cuda:\u0661': the index must be a number such as 'cuda:0' (usable here: cpu, cuda:0, cuda:1)"),
+        (
+            "cuda:\u0661",
+            2,
+            "device 'cuda:\u0661': the index must be a number such as 'cuda:0' (usable here: cpu, cuda:0, cuda:1)",
+        ),
         ("", 0, "a device name is empty (usable here: cpu)"),
         ("  ", 0, "a device name is empty (usable here: cpu)"),
         ("cuda", 0, "device 'cuda' cannot be used: no GPU (usable here: cpu)"),
@@ -91,12 +99,14 @@ def test_gpu_means_the_one_that_works():
 
 
 def test_no_name_is_an_error():
-    with pytest.raises(DeviceError, match="^no device is named"):
+    with pytest.raises(DeviceError, match=r"^no device is named"):
         resolve_devices([], backends=machine())
 
 
 def test_kinds_are_listed_without_importing_torch():
-    code = "import sys; from pytest_torchbasics.backends import known_kinds; print(known_kinds(), 'torch' in sys.modules)"
+    code = (
+        "import sys; from pytest_torchbasics.backends import known_kinds; print(known_kinds(), 'torch' in sys.modules)"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("('cpu', 'cuda', 'mps', 'xpu'")
     assert ran.stdout.rstrip().endswith("False")

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 
+# pytester forgets the modules that a run in this process imports: these cannot be imported twice.
+import numpy  # noqa: F401
+import pandas  # noqa: F401
+import pyarrow.parquet  # noqa: F401
 import pytest
+import torch  # noqa: F401
+import torch.utils.flop_counter  # noqa: F401
+
+import pytest_torchbasics
+
+for module in pkgutil.walk_packages(pytest_torchbasics.__path__, "pytest_torchbasics."):
+    importlib.import_module(module.name)
 
 CASES = """
 import pytest, torch
@@ -36,14 +49,23 @@ OTHERS = ("playwright", "pytest_torch", "codspeed", "CodSpeedPlugin", "randomly"
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run(*arguments)` runs pytest in a process of its own, on the CPU, on `cases.py` and the tests that are there."""
+    """`run(*arguments)` runs pytest on the CPU on `cases.py` and the tests that are there.
+
+    In this process, which has torch loaded already; `apart=True` takes a process of its own.
+    """
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pytester.makepyfile(cases=CASES)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
 
-    def run(*arguments: str, device: str | None = "cpu", others: tuple[str, ...] = ()) -> pytest.RunResult:
+    def run(
+        *arguments: str, device: str | None = "cpu", others: tuple[str, ...] = (), apart: bool = False
+    ) -> pytest.RunResult:
         off = [word for name in OTHERS if name not in others for word in ("-p", f"no:{name}")]
         chosen = [f"--torchbasics-device={device}"] if device else []
-        return pytester.runpytest_subprocess(*off, *chosen, *arguments, timeout=240)
+        if apart:
+            return pytester.runpytest_subprocess(*off, *chosen, *arguments, timeout=240)
+        return pytester.runpytest_inprocess(*off, *chosen, *arguments)
 
     return run

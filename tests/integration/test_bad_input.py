@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
+
 import pytest
 
 from .conftest import TESTS, Run
@@ -47,79 +50,91 @@ def test_the_ini_twin_is_checked_as_well(run: Run, pytester: pytest.Pytester) ->
     result.stderr.fnmatch_lines(["*torchbasics_dtype = float23 (in the configuration file): unknown dtype*float32*"])
 
 
-@pytest.mark.parametrize(
-    ("marker", "says"),
-    [
-        ("cases([])", "*the list of cases is empty*"),
-        ("cases([LINEAR, LINEAR])", "*two cases are named 'linear'*"),
-        ("cases(LINEAR)", "*takes one list of cases*"),
-        ("cases()", "*@pytest.mark.cases: *missing*"),
-        ("cases([LINEAR], 3)", "*@pytest.mark.cases: *"),
-        ("cases([nn.Linear])", "*which layer() or op() did not make*"),
-        ("cases([LINEAR]); @pytest.mark.dtypes('flaot')", "*unknown dtype 'flaot'*"),
-        ("cases([LINEAR]); @pytest.mark.dtypes()", "*takes at least one name*"),
-        ("cases([LINEAR]); @pytest.mark.modes('fast')", "*unknown mode 'fast'*"),
-        ("cases([LINEAR]); @pytest.mark.checks('shap')", "*unknown check 'shap': did you mean shape*"),
-        ("cases([LINEAR]); @pytest.mark.tolerance(1e-3)", "*@pytest.mark.tolerance*"),
-        ("cases([LINEAR]); @pytest.mark.tolerance(rtol=1e-3)", "*atol*"),
-        ("cases([LINEAR]); @pytest.mark.tolerance(rtol=-1, atol=0)", "*numbers >= 0*"),
-        ("cases([LINEAR]); @pytest.mark.known_failure()", "*reason*"),
-        ("cases([LINEAR]); @pytest.mark.known_failure('x', chekc='batch')", "*chekc*"),
-        ("cases([LINEAR]); @pytest.mark.known_failure('x', check='bacth')", "*unknown check 'bacth'*"),
-        ("cases([LINEAR]); @pytest.mark.unsupported('')", "*needs a reason*"),
-        ("cases([LINEAR]); @pytest.mark.unsupported('x', dtype='f99')", "*unknown dtype 'f99'*"),
-    ],
-)
-def test_a_wrong_marker_is_a_collection_error(run: Run, pytester: pytest.Pytester, marker: str, says: str) -> None:
-    decorators = "\n".join(
-        f"@{part.strip().removeprefix('@').removeprefix('pytest.mark.')}" for part in marker.split(";")
-    )
-    decorators = decorators.replace("@", "@pytest.mark.")
-    pytester.makepyfile(test_it=f"from cases import *\n{decorators}\ndef test_correct(check):\n    check()\n")
+MARKERS = {
+    "cases([])": "*the list of cases is empty*",
+    "cases([LINEAR, LINEAR])": "*two cases are named 'linear'*",
+    "cases(LINEAR)": "*takes one list of cases*",
+    "cases()": "*@pytest.mark.cases: *missing*",
+    "cases([LINEAR], 3)": "*@pytest.mark.cases: *",
+    "cases([nn.Linear])": "*which layer() or op() did not make*",
+    "dtypes('flaot')": "*unknown dtype 'flaot'*",
+    "dtypes()": "*takes at least one name*",
+    "devices(3)": "*@pytest.mark.devices: takes names*",
+    "modes('fast')": "*unknown mode 'fast'*",
+    "checks('shap')": "*unknown check 'shap': did you mean shape*",
+    "tolerance(1e-3)": "*@pytest.mark.tolerance*",
+    "tolerance(rtol=1e-3)": "*atol*",
+    "tolerance(rtol=-1, atol=0)": "*numbers >= 0*",
+    "known_failure()": "*reason*",
+    "known_failure('x', chekc='batch')": "*chekc*",
+    "known_failure('x', check='bacth')": "*unknown check 'bacth'*",
+    "unsupported('')": "*needs a reason*",
+    "unsupported('x', dtype='f99')": "*unknown dtype 'f99'*",
+}
+
+CASES = {
+    "layer('a b', nn.ReLU)": "*case name 'a b'*",
+    "layer('x', nn.ReLU, Tensor('N'), output=('M',))": "*case 'x': output= uses the symbol 'M'*",
+    "layer('x', nn.ReLU, Tensor('N'), sizes={'M': 3})": "*case 'x': sizes= names 'M'*",
+    "layer('x', nn.ReLU, Tensor('N'), sizes={'N': -3})": "*a size is an int >= 0, got -3*",
+    "layer('x', nn.ReLU, Tensor(-1))": "*size -1 is negative*",
+    "layer('x', nn.ReLU, Tensor(2.5))": "*a size is an int or a symbol*",
+    "layer('x', nn.ReLU, Tensor(2, dtype='flaot'))": "*unknown dtype 'flaot'*",
+    "layer('x', nn.ReLU, Tensor(2, dtype='floating'))": "*is a group, give one*",
+    "layer('x', nn.ReLU, Tensor(2, dtype='int64', requires_grad=True))": "*int64 has no gradient*",
+    "layer('x', nn.ReLU, Tensor(2, low=3, high=1))": "*low=3 is not below high=1*",
+    "layer('x', nn.ReLU, Tensor(2, fill=1, low=1))": "*either fill or low and high*",
+    "layer('x', nn.ReLU, Tensor(2), otuput=(2,))": "*case 'x': *otuput*",
+    "layer('x', nn.ReLU, Tensor(2), dtypes=['f33'])": "*case 'x': unknown dtype 'f33'*",
+    "layer('x', nn.ReLU, Tensor(2), batch=3)": "*batch= names argument 3*",
+    "layer('x', nn.ReLU, Tensor(2), properties=[3])": "*properties= holds 3*",
+    "layer('x', nn.ReLU, Tensor(2), reference=3)": "*reference= must be a function*",
+    "layer('x', nn.ReLU, Tensor(2), samples=lambda d, t, g: [])": "*either inputs or samples*",
+    "layer('x', nn.ReLU, Tensor(2), known_failure={'batch': ''})": "*needs a reason*",
+    "layer('x', nn.ReLU, Tensor(2), known_failure={'bacth': 'why'})": "*unknown check 'bacth'*",
+    "layer('x', nn.ReLU, Tensor(2), skip=3)": "*an exception is a reason*",
+    "layer('x', nn.ReLU, Tensor(2), tolerance={'rtol': 1})": "*tolerance= needs rtol and atol*",
+    "op('x', nn.ReLU, Tensor(2))": "*op() takes a function*",
+    "layer('x', 3, Tensor(2))": "*takes something to call*",
+    "layer('x', lambda: 3, Tensor(2))": "*case 'x': the factory must return a torch.nn.Module*int*",
+    "layer('x', lambda: nn.Linear('a', 2), Tensor(2))": "*case 'x': its factory raised TypeError*",
+}
+
+
+def collection_errors(run: Run, pytester: pytest.Pytester, sources: list[str]) -> list[str]:
+    """The error of each test file, all collected in one run."""
+    for index, source in enumerate(sources):
+        pytester.makepyfile(**{f"test_{index:03}": f"from cases import *\n{source}\n"})
     result = run()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines([says])
-    result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.INTERRUPTED, result.stdout.str()
+    sections = re.split(r"_+ ERROR collecting test_(\d+)\.py _+", result.stdout.str().split("short test summary")[0])
+    found = dict(zip(map(int, sections[1::2]), sections[2::2], strict=True))
+    return [found.get(index, "no error") for index in range(len(sources))]
 
 
-@pytest.mark.parametrize(
-    ("case", "says"),
-    [
-        ("layer('a b', nn.ReLU)", "*case name 'a b'*"),
-        ("layer('x', nn.ReLU, Tensor('N'), output=('M',))", "*case 'x': output= uses the symbol 'M'*"),
-        ("layer('x', nn.ReLU, Tensor('N'), sizes={'M': 3})", "*case 'x': sizes= names 'M'*"),
-        ("layer('x', nn.ReLU, Tensor(-1))", "*size -1 is negative*"),
-        ("layer('x', nn.ReLU, Tensor(2.5))", "*a size is an int or a symbol*"),
-        ("layer('x', nn.ReLU, Tensor(2, dtype='flaot'))", "*unknown dtype 'flaot'*"),
-        ("layer('x', nn.ReLU, Tensor(2), otuput=(2,))", "*case 'x': *otuput*"),
-        ("layer('x', nn.ReLU, Tensor(2), dtypes=['f33'])", "*case 'x': unknown dtype 'f33'*"),
-        ("layer('x', nn.ReLU, Tensor(2), batch=3)", "*batch= names argument 3*"),
-        ("layer('x', nn.ReLU, Tensor(2), known_failure={'batch': ''})", "*needs a reason*"),
-        ("layer('x', nn.ReLU, Tensor(2), known_failure={'bacth': 'why'})", "*unknown check 'bacth'*"),
-        ("layer('x', nn.ReLU, Tensor(2), tolerance={'rtol': 1})", "*tolerance= needs rtol and atol*"),
-        ("op('x', nn.ReLU, Tensor(2))", "*op() takes a function*"),
-        ("layer('x', 3, Tensor(2))", "*takes something to call*"),
-        ("layer('x', lambda: 3, Tensor(2))", "*case 'x': the factory must return a torch.nn.Module*int*"),
-        ("layer('x', lambda: nn.Linear('a', 2), Tensor(2))", "*case 'x': its factory raised TypeError*"),
-    ],
-)
-def test_a_wrong_case_is_a_collection_error_that_names_it(
-    run: Run, pytester: pytest.Pytester, case: str, says: str
-) -> None:
-    pytester.makepyfile(
-        test_it=f"from cases import *\n@pytest.mark.cases([{case}])\ndef test_correct(check):\n    check()\n"
-    )
-    result = run()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines([says])
+def test_a_wrong_marker_is_a_collection_error(run: Run, pytester: pytest.Pytester) -> None:
+    def source(marker: str) -> str:
+        cases = "" if marker.startswith("cases") else "@pytest.mark.cases([LINEAR])\n"
+        return f"@pytest.mark.{marker}\n{cases}def test_correct(check):\n    check()"
+
+    found = collection_errors(run, pytester, [source(marker) for marker in MARKERS])
+    for (marker, says), error in zip(MARKERS.items(), found, strict=True):
+        assert fnmatch(error, says), (marker, error)
+        assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("arguments", ["check", "measure", "case", "check, measure"])
-def test_a_fixture_without_cases_is_a_collection_error(run: Run, pytester: pytest.Pytester, arguments: str) -> None:
-    pytester.makepyfile(test_it=f"def test_it({arguments}):\n    pass\n")
-    result = run()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*either check or measure*" if "," in arguments else "*needs @pytest.mark.cases*"])
+def test_a_wrong_case_is_a_collection_error_that_names_it(run: Run, pytester: pytest.Pytester) -> None:
+    sources = [f"@pytest.mark.cases([{case}])\ndef test_correct(check):\n    check()" for case in CASES]
+    for (case, says), error in zip(CASES.items(), collection_errors(run, pytester, sources), strict=True):
+        assert fnmatch(error, says), (case, error)
+
+
+def test_a_fixture_without_cases_is_a_collection_error(run: Run, pytester: pytest.Pytester) -> None:
+    wrong = ["check", "measure", "case", "check, measure"]
+    *alone, both = collection_errors(run, pytester, [f"def test_it({names}):\n    pass" for names in wrong])
+    for error in alone:
+        assert fnmatch(error, "*needs @pytest.mark.cases*"), error
+    assert fnmatch(both, "*either check or measure*")
 
 
 def test_samples_of_the_wrong_form_are_an_error_of_the_case(run: Run, pytester: pytest.Pytester) -> None:

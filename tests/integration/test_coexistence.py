@@ -26,7 +26,7 @@ def plain(pytester: pytest.Pytester) -> None:
 
 def test_a_conftest_that_defines_device_and_dtype_starts(run: Run, pytester: pytest.Pytester, plain: None) -> None:
     pytester.makeconftest(KORNIA)
-    run("--device=all", "--dtype", "float16", device=None).assert_outcomes(passed=1)
+    run("--device=all", "--dtype", "float16", device=None, apart=True).assert_outcomes(passed=1)
 
 
 def test_its_values_are_followed(run: Run, pytester: pytest.Pytester) -> None:
@@ -70,8 +70,8 @@ def test_bare_names_work_in_every_spelling(run: Run, pytester: pytest.Pytester, 
 def test_bare_names_work_in_addopts_and_help(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS)
     pytester.makeini("[pytest]\naddopts = --device=cpu --dtype=float64\n")
-    run("-k", "linear-shape", device=None).assert_outcomes(passed=1)
-    result = run("--help", device=None)
+    run("-k", "linear-shape", device=None, apart=True).assert_outcomes(passed=1)
+    result = run("--help", device=None, apart=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*--torchbasics-device=*", "*--device=*"])
 
@@ -79,18 +79,18 @@ def test_bare_names_work_in_addopts_and_help(run: Run, pytester: pytest.Pytester
 def test_listing_the_plugin_in_a_conftest_as_well_does_no_harm(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makeconftest('pytest_plugins = ["pytest_torchbasics.plugin"]')
     pytester.makepyfile(test_it=TESTS)
-    run("-k", "linear-shape").assert_outcomes(passed=1)
+    run("-k", "linear-shape", apart=True).assert_outcomes(passed=1)
 
 
 def test_beside_pytest_torch(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS, test_theirs="def test_theirs(torch_device):\n    assert torch_device\n")
-    result = run("--torch-device=cpu", "-k", "theirs or linear-shape", others=("pytest_torch",))
+    result = run("--torch-device=cpu", "-k", "theirs or linear-shape", others=("pytest_torch",), apart=True)
     result.assert_outcomes(passed=2)
 
 
 def test_beside_pytest_playwright(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS, test_theirs="def test_theirs(device):\n    assert device == 'iPhone 13'\n")
-    result = run("--device=iPhone 13", "-k", "theirs or linear-shape", others=("playwright",))
+    result = run("--device=iPhone 13", "-k", "theirs or linear-shape", others=("playwright",), apart=True)
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*--device is an option of another plugin; 'iPhone 13' is not followed*"])
 
@@ -101,7 +101,7 @@ def test_beside_pytest_codspeed(run: Run, pytester: pytest.Pytester) -> None:
         test_theirs="def test_theirs(benchmark):\n    assert benchmark(lambda: 3) == 3\n",
     )
     chosen = ("-k", "theirs or linear-forward-", "--timer-quality=quick")
-    run(*chosen, others=("codspeed", "CodSpeedPlugin")).assert_outcomes(passed=2)
+    run(*chosen, apart=True, others=("codspeed", "CodSpeedPlugin")).assert_outcomes(passed=2)
     result = run(
         *chosen,
         "--codspeed",
@@ -116,7 +116,7 @@ def test_beside_pytest_codspeed(run: Run, pytester: pytest.Pytester) -> None:
 def test_beside_all_of_them_and_xdist(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS)
     everybody = ("codspeed", "CodSpeedPlugin", "playwright", "pytest_torch")
-    run("-n2", "-k", "linear-shape or matmul-shape", others=everybody).assert_outcomes(passed=2)
+    run("-n2", "-k", "linear-shape or matmul-shape", others=everybody, apart=True).assert_outcomes(passed=2)
 
 
 def test_a_project_that_uses_none_of_it_imports_nothing_heavy(run: Run, pytester: pytest.Pytester) -> None:
@@ -129,5 +129,5 @@ def test_a_project_that_uses_none_of_it_imports_nothing_heavy(run: Run, pytester
             assert heavy & set(sys.modules) == set()
         """
     )
-    run("-p", "no:benchmark", device=None).assert_outcomes(passed=1)
-    run("-p", "no:benchmark", "-n1", device=None).assert_outcomes(passed=1)
+    run("-p", "no:benchmark", device=None, apart=True).assert_outcomes(passed=1)
+    run("-p", "no:benchmark", "-n1", device=None, apart=True).assert_outcomes(passed=1)

@@ -41,8 +41,8 @@ def test_our_times_reach_the_json_of_pytest_benchmark(speed, pytester: pytest.Py
         "case": "linear",
         "phase": "forward",
         "mode": "eager",
-        "torchbasics_device": "cpu",
-        "torchbasics_dtype": "float32",
+        "device": "cpu",
+        "dtype": "float32",
     }
 
 

@@ -168,7 +168,7 @@ def test_a_killed_run_keeps_its_rows_and_names_the_cell_in_flight(run: Run, pyte
         '"shape"',
     )
     pytester.path.joinpath("test_it.py").write_text("import os\n" + pytester.path.joinpath("test_it.py").read_text())
-    result = run("--results=out")
+    result = run("--results=out", apart=True)
     assert result.ret == -9
     frame = rows(pytester).set_index("case")
     assert dict(frame["outcome"]) == {"linear": "passed", "dies": "crashed", "matmul": "not_run"}

@@ -1,0 +1,122 @@
+"""The rows of a run out of its journals and its plan: what ended, what crashed, and what never ran."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ResultError
+from .journal import JournalContents, read_journal
+from .rows import Cell, Row, cell_from_json
+
+RUN_JSON = "run.json"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What the journals and the plan of a run come to.
+
+    Attributes:
+        rows: of cells that ended, in order; then `crashed` and `not_run` rows for those that did not.
+        status: of the run.
+        planned: how many cells were expected; None if no plan was written.
+        ended: how many cells ended.
+        problems: what could not be read.
+    """
+
+    rows: tuple[Row, ...]
+    status: str
+    planned: int | None
+    ended: int
+    problems: tuple[str, ...]
+
+
+def collect(
+    record: Mapping[str, Any],
+    path: Path,
+    journals: Sequence[Path],
+    status: str | None = None,
+    running: bool = False,
+) -> Collected:
+    """The rows of a run out of its journals, with a row for each cell that did not end.
+
+    Args:
+        record: the content of run.json.
+        path: the run folder, for messages.
+        journals: the files.
+        status: `interrupted` if the run was.
+        running: the run still goes on; what is not there yet is no crash.
+
+    Raises:
+        ResultError: a journal cannot be read at all, or belongs to another run.
+    """
+    contents = [read_journal(journal) for journal in journals]
+    for journal in contents:
+        if journal.run_id and journal.run_id != record["run_id"]:
+            raise ResultError(f"belongs to the run {journal.run_id}, not to {record['run_id']}", journal.path)
+    # A test that is run again has one row, its last.
+    ended = {(row.cell, row.nodeid): row for journal in contents for row in journal.rows}
+    crashed = [] if running else [row for journal in contents for row in _crashed(journal, ended)]
+    rows = [*ended.values(), *crashed]
+    plan = planned_cells(record, path)
+    not_run = _not_run(plan or [], rows, status, running)
+    if running:
+        final = "running"
+    elif status not in (None, "complete"):
+        final = str(status)
+    elif crashed:
+        final = "crashed"
+    else:
+        final = "complete" if plan is not None and not not_run else "incomplete"
+    problems = tuple(problem for journal in contents for problem in journal.problems)
+    return Collected((*rows, *not_run), final, None if plan is None else len(plan), len(ended), problems)
+
+
+def planned_cells(record: Mapping[str, Any], path: Path) -> list[Cell] | None:
+    """The cells of the plan in run.json; None if none was written.
+
+    Raises:
+        ResultError: the plan is not one.
+    """
+    plan = record.get("plan")
+    if plan is None:
+        return None
+    where = path / RUN_JSON
+    columns, cells = (plan.get("columns"), plan.get("cells")) if isinstance(plan, dict) else (None, None)
+    if not isinstance(columns, list) or not isinstance(cells, list):
+        raise ResultError("'plan' must have 'columns' and 'cells'", where)
+    if not all(isinstance(cell, list) and len(cell) == len(columns) for cell in cells):
+        raise ResultError("a cell of 'plan' does not have a value for each column", where)
+    return [cell_from_json(dict(zip(columns, cell, strict=True)), where) for cell in cells]
+
+
+def _crashed(journal: JournalContents, ended: Mapping[tuple[Cell, str], Row]) -> list[Row]:
+    who = f"worker {journal.worker}" if journal.worker else "the process"
+    damage = " or its line is damaged" if journal.problems else ""
+    return [
+        Row(
+            started.cell,
+            "crashed",
+            reason=f"{who} died while this ran{damage}",
+            reason_code="process_died",
+            nodeid=started.nodeid,
+        )
+        for started in journal.open_cells
+        if (started.cell, started.nodeid) not in ended
+    ]
+
+
+def _not_run(plan: Sequence[Cell], rows: Sequence[Row], status: str | None, running: bool) -> list[Row]:
+    """A row for each planned cell that is not there; a cell may be planned by several tests."""
+    reason = "the run goes on" if running else "the run was interrupted" if status == "interrupted" else "the run ended"
+    here = Counter(row.cell for row in rows)
+    missing = []
+    for cell in plan:
+        if here[cell]:
+            here[cell] -= 1
+        else:
+            missing.append(Row(cell, "not_run", reason=f"{reason} before it was reached", reason_code="not_reached"))
+    return missing

@@ -1,0 +1,233 @@
+"""compare(): the baseline is the first argument, one run proves nothing, and no cell is lost."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_torchbasics
+from pytest_torchbasics.analysis.compare import VERDICTS, compare, geomean, verdict_counts
+from pytest_torchbasics.analysis.filters import matching
+from pytest_torchbasics.results import ResultError
+from pytest_torchbasics.results.load import load
+from pytest_torchbasics.results.rows import MetricValue, Row
+from tests.results.making import OTHER_MACHINE, check_cell, checked, realistic_rows, timed, timing_cell, write_run
+
+
+def run(tmp_path: Path, *rows: Row, **more: Any) -> Path:
+    return write_run(tmp_path, rows, **more)
+
+
+def only(base: Path, head: Path, **more: Any) -> dict[Any, Any]:
+    (row,) = compare(base, head, **more).to_dict("records")
+    return row
+
+
+def test_the_first_argument_is_the_baseline_whatever_the_names(tmp_path: Path) -> None:
+    slow = run(tmp_path, timed(timing_cell("a"), 2.0), run_id="a-slow")
+    fast = run(tmp_path, timed(timing_cell("a"), 1.0), run_id="z-fast")
+    row = only(slow, fast)
+    assert (row["base"], row["head"], row["ratio"], row["change"], row["verdict"]) == (
+        2,
+        1,
+        0.5,
+        -0.5,
+        "suspect faster",
+    )
+    assert only(fast, slow)["verdict"] == "suspect slower"
+    assert pytest_torchbasics.compare(fast, slow)["ratio"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [
+        (1.24, "within noise"),
+        (1.26, "suspect slower"),
+        (0.81, "within noise"),
+        (0.79, "suspect faster"),
+        (1.0, "within noise"),
+    ],
+)
+def test_one_run_a_side_is_suspect_beyond_the_screen_and_never_more(
+    tmp_path: Path, seconds: float, verdict: str
+) -> None:
+    base, head = run(tmp_path, timed(timing_cell("a"), 1.0)), run(tmp_path, timed(timing_cell("a"), seconds))
+    assert only(base, head)["verdict"] == verdict
+
+
+def test_no_verdict_claims_significance() -> None:
+    assert not {"slower", "faster", "significant", "unchanged"} & set(VERDICTS)
+
+
+def test_several_runs_are_compared_by_the_median_and_counted(tmp_path: Path) -> None:
+    base = [run(tmp_path, timed(timing_cell("a"), seconds)) for seconds in (1.0, 1.1, 9.0)]
+    head = [run(tmp_path, timed(timing_cell("a"), seconds)) for seconds in (1.2, 1.3)]
+    (row,) = compare(base, head).to_dict("records")
+    assert (row["base"], row["head"], row["base_n"], row["head_n"]) == (1.1, 1.25, 3, 2)
+
+
+BAD, GOOD = ("failed", "error", "timeout", "crashed", "xpassed"), "passed"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        *((GOOD, bad, "new failure") for bad in BAD),
+        *((bad, GOOD, "fixed") for bad in BAD),
+        ("failed", "error", "still failing"),
+        ("xfailed", "failed", "new failure"),
+        ("not_applicable", "failed", "new failure"),
+        (None, "failed", "new failure"),
+        (None, GOOD, "added"),
+        (GOOD, None, "missing"),
+        (GOOD, "not_run", "missing"),
+        ("not_run", "not_run", "missing"),
+        ("not_run", GOOD, "added"),
+        (GOOD, "skipped", "missing"),
+        (GOOD, "not_applicable", "missing"),
+        (GOOD, "unsupported", "missing"),
+        (GOOD, "xfailed", "missing"),
+        ("failed", "skipped", "missing"),
+        ("xfailed", GOOD, "fixed"),
+        ("unsupported", GOOD, "fixed"),
+        ("skipped", GOOD, "added"),
+        (GOOD, GOOD, "same"),
+        ("skipped", "skipped", "same"),
+        ("skipped", "unsupported", "same"),
+    ],
+)
+def test_outcomes_outrank_values(tmp_path: Path, before: str | None, after: str | None, verdict: str) -> None:
+    anchor = checked(check_cell("anchor"))
+    sides = [
+        run(tmp_path, anchor, *([checked(check_cell("a"), outcome, "why")] if outcome else []))
+        for outcome in (before, after)
+    ]
+    table = compare(*sides).set_index("case")
+    assert table.loc["a", "verdict"] == verdict
+    if before != after:
+        assert str(table.loc["a", "reason"]).startswith(f"{before or 'absent'} -> {after or 'absent'}")
+    assert table.loc["anchor", "verdict"] == "same"
+
+
+def test_a_changed_case_is_not_comparable(tmp_path: Path) -> None:
+    base = run(tmp_path, timed(timing_cell("a"), 1.0, "81ac"), checked(check_cell("a"), case_hash="81ac"))
+    head = run(tmp_path, timed(timing_cell("a"), 9.0, "77f0"), checked(check_cell("a"), "failed", case_hash="77f0"))
+    table = compare(base, head)
+    assert table["verdict"].tolist() == ["not comparable", "new failure"]
+    assert table["obstacle"].tolist() == ["case", ""]
+    assert math.isnan(geomean(table).ratio)
+
+
+def test_another_machine_shows_the_ratio_and_no_verdict(tmp_path: Path) -> None:
+    base = run(tmp_path, timed(timing_cell("a"), 1.0), checked(check_cell("a")))
+    head = run(tmp_path, timed(timing_cell("a"), 3.0), checked(check_cell("a")), record=OTHER_MACHINE)
+    table = compare(base, head)
+    assert table["ratio"].tolist()[0] == 3.0
+    assert table["verdict"].tolist() == ["not comparable", "same"]
+    assert table["reason"].tolist()[0] == "measured on different machines"
+
+
+def test_another_number_of_threads_shows_the_ratio_and_no_verdict(tmp_path: Path) -> None:
+    base = run(tmp_path, timed(timing_cell("a", threads=1), 1.0))
+    head = run(tmp_path, timed(timing_cell("a", threads=2), 0.5))
+    row = only(base, head)
+    assert (row["ratio"], row["verdict"], row["obstacle"]) == (0.5, "not comparable", "threads")
+
+
+def test_several_numbers_of_threads_are_cells_of_their_own(tmp_path: Path) -> None:
+    rows = [timed(timing_cell("a", threads=threads), 1.0 / threads) for threads in (1, 2)]
+    table = compare(run(tmp_path, *rows), run(tmp_path, *rows))
+    assert table["threads"].tolist() == [1, 2]
+    assert table["verdict"].tolist() == ["within noise"] * 2
+
+
+def test_a_cell_that_stands_twice_in_a_run_is_not_comparable(tmp_path: Path) -> None:
+    import dataclasses
+
+    row = timed(timing_cell("a"), 1.0)
+    base = run(tmp_path, row, dataclasses.replace(row, nodeid="another_test"))
+    assert only(base, run(tmp_path, row))["obstacle"] == "several"
+
+
+def test_a_metric_of_which_more_is_better(tmp_path: Path) -> None:
+    sides = [
+        run(
+            tmp_path,
+            Row(timing_cell("a"), "passed", metrics=(MetricValue("rate", "hz", "higher", value),), case_hash="x"),
+        )
+        for value in (1.0, 2.0)
+    ]
+    assert only(*sides, metric="rate_hz")["verdict"] == "suspect better"
+    assert only(*sides[::-1], metric="rate_hz")["verdict"] == "suspect worse"
+    assert only(*sides, metric="rate_hz", better="none")["verdict"] == "within noise"
+
+
+def test_an_unknown_metric_is_refused_with_those_that_are_there(tmp_path: Path) -> None:
+    base = run(tmp_path, timed(timing_cell("a"), 1.0))
+    with pytest.raises(ResultError, match=r"no side has the metric 'nope'; there are .*median_s"):
+        compare(base, base, metric="nope")
+    with pytest.raises(ResultError, match="screen must be above 0"):
+        compare(base, base, screen=0)
+
+
+def test_the_geometric_mean_is_of_cells_that_passed_on_both_sides(tmp_path: Path) -> None:
+    import dataclasses
+
+    def side(factor: float, outcome: str) -> list[Row]:
+        failing = dataclasses.replace(timed(timing_cell("failing"), 100.0 * factor), outcome=outcome)
+        return [
+            timed(timing_cell("a"), factor),
+            timed(timing_cell("b"), 1 / factor),
+            timed(timing_cell("c"), 8**factor),
+            failing,
+        ]
+
+    base = run(
+        tmp_path, *side(1, "passed"), timed(timing_cell("gone"), 1.0), Row(timing_cell("n/a"), "not_applicable", "x")
+    )
+    head = run(
+        tmp_path, *side(2, "failed"), timed(timing_cell("new"), 1.0), Row(timing_cell("n/a"), "not_applicable", "x")
+    )
+    mean = geomean(compare(base, head))
+    assert mean.ratio == pytest.approx(2.0)
+    assert mean.cells == 3
+    assert mean.excluded == {"not passed on both sides": 3}
+
+
+def test_disjoint_sides_lose_no_cell(tmp_path: Path) -> None:
+    table = compare(run(tmp_path, timed(timing_cell("a"), 1.0)), run(tmp_path, timed(timing_cell("b"), 1.0)))
+    assert dict(zip(table["case"], table["verdict"], strict=True)) == {"a": "missing", "b": "added"}
+    assert verdict_counts(table) == {"missing": 1, "added": 1}
+
+
+def test_frames_and_paths_compare_alike(tmp_path: Path) -> None:
+    base, head = run(tmp_path, *realistic_rows()), run(tmp_path, *realistic_rows(1.5, 2))
+    table = compare(base, head)
+    assert table.equals(compare(load(base), load(head)))
+    assert len(table) == len(realistic_rows())
+    assert verdict_counts(table)["suspect slower"] == 101
+
+
+@pytest.mark.parametrize(
+    ("expression", "cases"),
+    [
+        ("linear", {"linear", "linear_no_bias"}),
+        ("linear and not no_bias", {"linear"}),
+        ("LSTM or gelu", {"lstm", "gelu"}),
+        ("(lstm or gelu) and not (gelu)", {"lstm"}),
+        ("nothing_at_all", set()),
+    ],
+)
+def test_expressions_choose_cells(tmp_path: Path, expression: str, cases: set[str]) -> None:
+    frame = load(run(tmp_path, *realistic_rows()))
+    assert set(matching(frame, expression)["case"].astype(str)) == cases
+
+
+@pytest.mark.parametrize("expression", ["", "a and", "(a", "a)", "not", "and b", "a b", "(" * 300, "not " * 300 + "a"])
+def test_a_wrong_expression_is_refused(tmp_path: Path, expression: str) -> None:
+    frame = load(run(tmp_path, timed(timing_cell("a"), 1.0)))
+    with pytest.raises(ResultError, match="write words with and, or, not and brackets"):
+        matching(frame, expression)
