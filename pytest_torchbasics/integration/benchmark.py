@@ -35,9 +35,7 @@ def install_clock(request: pytest.FixtureRequest) -> ReplayClock | None:
         return None
     clock = ReplayClock()
     params = request.node.callspec.params
-    group = " ".join(
-        str(params[name]) for name in ("phase", "device", "dtype") if name in params
-    )
+    group = " ".join(str(params[name]) for name in ("phase", "device", "dtype") if name in params)
     request.node.add_marker(pytest.mark.benchmark(timer=clock, group=group))
     return clock
 
@@ -56,4 +54,4 @@ def mark_failed(benchmark: Any, error: BaseException) -> None:
         raise error
 
     with contextlib.suppress(type(error)):
-        benchmark(fail)
+        benchmark.pedantic(fail)

@@ -96,6 +96,8 @@ class _Expansion:
             _give_way_to_other_plugins(self.metafunc)
             self._parametrize_plainly()
             return
+        for name in markers.MARKERS:
+            markers.read_all(self.definition, name)  # wrong arguments are an error now, not when the test runs
         self.axes = [axis for axis in self.available if not self._is_projects(axis)]
         rows = [row for case in cases if self._in_shard(case) for row in self._rows(case)]
         if not rows:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from ..cases import Case, Declared, Tolerance
 
 
-
 def cases(cases: Iterable[Case]) -> tuple[Case, ...]:
     """cases(list): one item for each case and each of its checks or phases, devices and dtypes."""
     from ..cases import validate_cases

@@ -90,7 +90,9 @@ def devices_of(config: pytest.Config) -> tuple[str, ...]:
 
         settings = settings_of(config)
         try:
-            config.stash[DEVICES] = resolve_devices(settings.device_names or ("auto",))
+            config.stash[DEVICES] = resolve_devices(
+                ("auto",) if settings.device_names is None else settings.device_names
+            )
         except DeviceError as error:
             raise pytest.UsageError(f"{settings.device_source}: {error}") from None
     return config.stash[DEVICES]

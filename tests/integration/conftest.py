@@ -11,7 +11,7 @@ import numpy  # noqa: F401
 import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest
-import torch  # noqa: F401
+import torch
 import torch.utils.flop_counter  # noqa: F401
 
 import pytest_torchbasics

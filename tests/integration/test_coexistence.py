@@ -82,6 +82,29 @@ def test_listing_the_plugin_in_a_conftest_as_well_does_no_harm(run: Run, pyteste
     run("-k", "linear-shape", apart=True).assert_outcomes(passed=1)
 
 
+def test_names_that_a_test_parametrizes_or_defines_itself_are_its_own(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_theirs="""
+        import pytest
+
+        @pytest.fixture
+        def check():
+            return "mine"
+
+        @pytest.fixture(params=["a", "b"])
+        def mode(request):
+            return request.param
+
+        @pytest.mark.parametrize("case", [1, 2])
+        @pytest.mark.parametrize(("device", "dtype"), [("x", "y")])
+        def test_theirs(case, device, dtype, check, mode):
+            assert check == "mine"
+            assert device == "x"
+        """
+    )
+    run().assert_outcomes(passed=4)
+
+
 def test_beside_pytest_torch(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS, test_theirs="def test_theirs(torch_device):\n    assert torch_device\n")
     result = run("--torch-device=cpu", "-k", "theirs or linear-shape", others=("pytest_torch",), apart=True)
@@ -90,7 +113,9 @@ def test_beside_pytest_torch(run: Run, pytester: pytest.Pytester) -> None:
 
 def test_beside_pytest_playwright(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS, test_theirs="def test_theirs(device):\n    assert device == 'iPhone 13'\n")
-    result = run("--device=iPhone 13", "-k", "theirs or linear-shape", others=("playwright",), apart=True)
+    result = run(
+        "--device=iPhone 13", "-k", "theirs or linear-shape-cpu", device=None, others=("playwright",), apart=True
+    )
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*--device is an option of another plugin; 'iPhone 13' is not followed*"])
 
