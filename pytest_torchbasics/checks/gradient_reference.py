@@ -21,6 +21,8 @@ from .support import (
     why_not_floating,
 )
 
+ITSELF = "it would be compared with itself: `gradient` judges float64; give a differentiable reference="
+
 Gradients = dict[str, torch.Tensor | None]
 
 
@@ -33,7 +35,7 @@ def gradient_reference(trial: Trial) -> Outcome:
     if reason := why_not_floating(trial):
         return not_applicable(reason)
     if not has_exact_reference(trial):
-        return not_applicable("it would be compared with itself: `gradient` judges float64; give reference=")
+        return not_applicable(ITSELF)
     if "float64" not in trial.case.dtypes and trial.case.reference is None:
         return not_applicable("the case does not run in float64 and has no reference=")
     worst: Mismatch | None = None
@@ -51,7 +53,7 @@ def gradient_reference(trial: Trial) -> Outcome:
                 continue
             reference = _reference(trial, training, inputs)
             if reference is None:
-                why_none = "the float64 gradient would be compared with itself"
+                why_none = ITSELF
                 continue
             expected, bounds = reference
             replaced, parameters = substitute(inputs, values)

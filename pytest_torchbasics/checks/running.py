@@ -114,7 +114,8 @@ def _error(error: Exception) -> Outcome:
 
 def _judge_known_failure(outcome: Outcome, declared: Declared) -> Outcome:
     if outcome.status is Status.FAILED:
-        return dataclasses.replace(outcome, status=Status.XFAILED, hint=f"known: {declared.reason}")
+        message = f"{declared.reason} ({outcome.message})"
+        return dataclasses.replace(outcome, status=Status.XFAILED, message=message, hint="")
     if outcome.status is Status.PASSED:
         return Outcome(
             Status.XPASSED,

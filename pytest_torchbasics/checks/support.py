@@ -57,7 +57,7 @@ def uninformative(trial: Trial, inputs: Arguments) -> Outcome | None:
             continue
         flat = value.detach().reshape(-1)
         if bool((flat == flat[0]).all()):
-            what = "all zero" if flat[0] == 0 else "constant"
+            what = "constant"
         elif value.dim() == 2 and value.shape[0] == value.shape[1] and torch.equal(value, value.T):
             what = "symmetric"
         else:

@@ -79,7 +79,7 @@ class Checker(Called):
             where = f"{self.case.name} on {self.cell.device} in {self.cell.dtype}"
             pytest.fail(f"{where}: {outcome}\n  reproduce: pytest '{self.node.nodeid}'", pytrace=False)
         if status is Status.XFAILED:
-            pytest.xfail(f"{outcome.hint}: {outcome.message}")
+            pytest.xfail(outcome.message)
         if status is Status.NOT_APPLICABLE:
             pytest.skip(f"does not apply: {outcome.message}")
         if status in (Status.SKIPPED, Status.UNSUPPORTED):

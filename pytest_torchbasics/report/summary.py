@@ -141,7 +141,7 @@ def _times_table(support: pd.DataFrame, timed: list[Any], phases: list[str], man
 
 
 def _checks_text(row: pd.Series[Any], place: tuple[str, str, str]) -> Text:
-    """`✓ 7`, `✗ 1 of 8`, `~ 1 known`, `– n/a`: the gravest that there is."""
+    """`✓ 7`, `✗ 1 of 8`, `✓ 7 ~ 1` (known), `– n/a`: the gravest that there is."""
     number = {outcome: _count(row, place, outcome) for outcome in SIGNS}
     ran = sum(number[outcome] for outcome in tables.RAN)
     bad = sum(number[outcome] for outcome in ("failed", "error", "timeout", "xpassed"))
@@ -152,7 +152,7 @@ def _checks_text(row: pd.Series[Any], place: tuple[str, str, str]) -> Text:
     if number["not_run"]:
         return Text(f"? {number['not_run']} not run", "hole")
     if number["xfailed"]:
-        return Text(f"~ {number['xfailed']} known", "known")
+        return Text(f"✓ {number['passed']} ~ {number['xfailed']}", "known")
     if number["passed"]:
         return Text(f"✓ {number['passed']}", "good")
     word = next((word for word in ("unsupported", "skipped", "not_applicable") if number[word]), "")
@@ -180,14 +180,18 @@ def _not_applicable(frame: pd.DataFrame) -> list[Block]:
     if found.empty:
         return []
     cases, dtypes = frame["case"].nunique(), frame["dtype"].nunique()
-    rows = []
+    # Subjects that do not apply for the same reason in the same places share a row.
+    subjects: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for _, group in found.sort_values(["subject", "cells"], ascending=[True, False], kind="stable").iterrows():
-        where = names(group["cases"], "cases", shown=2, all_of=cases)
-        if len(group["dtypes"]) < dtypes:
-            scope = f"  ({', '.join(group['dtypes'])})"
+        subjects.setdefault((group["reason"], group["cases"], group["dtypes"]), []).append(group["subject"])
+    rows = []
+    for (reason, where_cases, where_dtypes), what in subjects.items():
+        where = names(where_cases, "cases", shown=2, all_of=cases)
+        if len(where_dtypes) < dtypes:
+            scope = f"  ({', '.join(where_dtypes)})"
             where = Text(where.text + scope, full=where.full + scope if where.full else "")
-        rows.append((Text(group["subject"]), Text(group["reason"] or "no reason was given"), where))
-    heads = (Column(("what",)), Column(("why",), wraps=True), Column(("where",), wraps=True))
+        rows.append((Text(", ".join(what)), Text(reason or "no reason was given"), where))
+    heads = (Column(("what",), wraps=True), Column(("why",), wraps=True), Column(("where",), wraps=True))
     return [Heading("What does not apply, and why"), Table(heads, tuple(rows), blank_repeats=True)]
 
 
