@@ -9,6 +9,7 @@ import pytest
 
 from .integration import options
 from .integration.fixtures import (  # noqa: F401  (pytest finds fixtures in the plugin's module)
+    _torchbasics_clock,
     case,
     check,
     device,
@@ -17,7 +18,6 @@ from .integration.fixtures import (  # noqa: F401  (pytest finds fixtures in the
     measure,
     mode,
     phase,
-    torchbasics_clock,
     torchbasics_device,
     torchbasics_dtype,
 )

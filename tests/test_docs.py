@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
+from .environment import environment
 
 ROOT = Path(__file__).parent.parent
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
@@ -30,7 +33,9 @@ def test_the_commands_of_a_guide_do_what_it_says(guide: Path, tmp_path: Path) ->
         if step["file"]:
             (tmp_path / step["file"]).write_text(step["text"], encoding="utf-8")
             continue
-        run = subprocess.run(command(step["text"]), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        run = subprocess.run(
+            command(step["text"]), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300
+        )
         output = run.stdout + run.stderr
         assert run.returncode == int(step["exit"]), f"{step['text']}\n{output}"
         for said in step["says"].split(", "):
@@ -52,3 +57,16 @@ def command(text: str) -> list[str]:
     if program == "python":
         return [sys.executable, *arguments]
     return [str(Path(sysconfig.get_path("scripts")) / program), *arguments]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_the_tables_of_a_guide_are_those_of_the_registries(guide: Path) -> None:
+    tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
+    text = guide.read_text(encoding="utf-8")
+    assert tables["rewritten"](text) == text, "run: python docs/tables.py"
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [*GUIDES, ROOT / "README.md", ROOT / "results" / "README.md"]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"

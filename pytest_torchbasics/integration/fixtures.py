@@ -96,7 +96,7 @@ def check(
 
 
 @pytest.fixture
-def torchbasics_clock(request: pytest.FixtureRequest) -> Any:
+def _torchbasics_clock(request: pytest.FixtureRequest) -> Any:
     """The clock through which our measured times reach pytest-benchmark's fixture."""
     from .benchmark import install_clock
 
@@ -106,7 +106,7 @@ def torchbasics_clock(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def measure(
     request: pytest.FixtureRequest,
-    torchbasics_clock: Any,
+    _torchbasics_clock: Any,
     benchmark: Any,
     case: Case,
     phase: str,
@@ -127,7 +127,7 @@ def measure(
         mode,
         phase,
         benchmark,
-        torchbasics_clock,
+        _torchbasics_clock,
     )
     yield measurer
     measurer.require_called()

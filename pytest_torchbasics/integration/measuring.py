@@ -56,7 +56,7 @@ class Measurer(Called):
         trial = Trial(self.case, self.cell.device, self.cell.dtype, self.cell.mode)
         with recorder_of(self.config).recording(self.cell, self.node.nodeid) as record:
             try:
-                self._refuse_xdist()
+                self._refuse_to_disturb()
                 if declared := self._declared():
                     record(self._row(declared[0], declared[1].reason))
                     pytest.skip(f"{declared[0]}: {declared[1].reason}")
@@ -110,10 +110,12 @@ class Measurer(Called):
             None,
         )
 
-    def _refuse_xdist(self) -> None:
+    def _refuse_to_disturb(self) -> None:
+        """Fail where times would mean nothing, unless timing was switched off on purpose."""
         __tracebackhide__ = True
-        off = self.config.getoption("benchmark_disable", False)
-        if hasattr(self.config, "workerinput") and not off:
+        if self.config.getoption("benchmark_disable", False):
+            return
+        if hasattr(self.config, "workerinput") or not getattr(self.benchmark, "enabled", True):
             pytest.fail(
                 "timing beside other xdist workers measures their load: time with -n 0, and run the checks in "
                 "parallel with --benchmark-skip",

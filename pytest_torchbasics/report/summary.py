@@ -141,7 +141,7 @@ def _times_table(support: pd.DataFrame, timed: list[Any], phases: list[str], man
 
 
 def _checks_text(row: pd.Series[Any], place: tuple[str, str, str]) -> Text:
-    """`✓ 7`, `✗ 1 of 8`, `✓ 7 ~ 1` (known), `– n/a`: the gravest that there is."""
+    """`✓ 7`, `✗ 1 of 8`, `✓ 7 ~ 1 known`, `– n/a`: the gravest that there is."""
     number = {outcome: _count(row, place, outcome) for outcome in SIGNS}
     ran = sum(number[outcome] for outcome in tables.RAN)
     bad = sum(number[outcome] for outcome in ("failed", "error", "timeout", "xpassed"))
@@ -152,7 +152,8 @@ def _checks_text(row: pd.Series[Any], place: tuple[str, str, str]) -> Text:
     if number["not_run"]:
         return Text(f"? {number['not_run']} not run", "hole")
     if number["xfailed"]:
-        return Text(f"✓ {number['passed']} ~ {number['xfailed']}", "known")
+        passed = f"✓ {number['passed']} " if number["passed"] else ""
+        return Text(f"{passed}~ {number['xfailed']} known", "known")
     if number["passed"]:
         return Text(f"✓ {number['passed']}", "good")
     word = next((word for word in ("unsupported", "skipped", "not_applicable") if number[word]), "")

@@ -1,0 +1,84 @@
+"""The tables of the guides come from the registries: `python docs/tables.py` writes them anew.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; a test fails when it is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def checks() -> str:
+    from pytest_torchbasics.checks import check_names, describe
+
+    return rows(["check", "finds"], [[f"`{name}`", describe(name).removeprefix("Finds ")] for name in check_names()])
+
+
+def options() -> str:
+    from pytest_torchbasics.integration.options import OPTIONS
+
+    return rows(
+        ["option", "in the configuration file", "meaning"],
+        [
+            [f"`--{option.name}`", f"`{option.dest}`" if option.ini else "", option.help.replace("|", "\\|")]
+            for option in OPTIONS
+        ],
+    )
+
+
+def markers() -> str:
+    from pytest_torchbasics.integration.markers import MARKERS
+
+    lines = [(function.__doc__ or "").split("\n")[0].rstrip(".").split(": ", 1) for function in MARKERS.values()]
+    return rows(["marker", "meaning"], [[f"`{signature}`", meaning] for signature, meaning in lines])
+
+
+def fixtures() -> str:
+    from pytest_torchbasics.integration import fixtures as module
+
+    found = {name: value for name, value in vars(module).items() if type(value).__name__ == "FixtureFunctionDefinition"}
+    return rows(["fixture", "what it is"], [[f"`{n}`", (f.__doc__ or "").split("\n")[0]] for n, f in found.items()])
+
+
+def flags() -> str:
+    from pytest_torchbasics.timing import FLAGS
+
+    return rows(["flag", "what it says"], [[f"`{name}`", str(text)] for name, text in FLAGS.items()])
+
+
+def metrics() -> str:
+    from pytest_torchbasics.timing import METRICS
+
+    found = METRICS.values() if hasattr(METRICS, "values") else METRICS
+    return rows(
+        ["metric", "unit", "better", "what it is"], [[f"`{m.name}`", m.unit, m.better, m.description] for m in found]
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    function.__name__: function for function in (checks, options, markers, fixtures, flags, metrics)
+}
+
+
+def rows(head: list[str], body: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def rewritten(text: str) -> str:
+    """The guide with its tables made anew."""
+    return TABLE.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def main() -> None:
+    for guide in sorted(DOCS.glob("*.md")):
+        guide.write_text(rewritten(guide.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
