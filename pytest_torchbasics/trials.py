@@ -10,6 +10,7 @@ import contextlib
 import copy
 import hashlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -167,7 +168,8 @@ class Subject:
     def __init__(self, trial: Trial, module: nn.Module | None) -> None:
         self.trial = trial
         self.module = module
-        self._compiled = EXECUTED[trial.mode](self._functional)
+        executed = EXECUTED[trial.mode](self._functional)
+        self._executed = executed if trial.mode == "eager" else _quietly(executed)
 
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -178,7 +180,7 @@ class Subject:
 
     def __call__(self, *inputs: Any) -> Any:
         """Call it as a user would: side effects on the inputs and buffers happen, nothing is seeded."""
-        return self._compiled({}, inputs)
+        return self._executed({}, inputs)
 
     def pure(
         self,
@@ -196,7 +198,7 @@ class Subject:
         inputs = map_tensors(torch.Tensor.clone, tuple(inputs))
         buffers = {} if self.module is None else {n: b.clone() for n, b in self.module.named_buffers()}
         with self.trial.seeded(seed):
-            return self._compiled({**buffers, **(parameters or {})}, inputs)
+            return self._executed({**buffers, **(parameters or {})}, inputs)
 
     def _functional(self, state: dict[str, torch.Tensor], inputs: Arguments) -> Any:
         if self.module is None:
@@ -204,6 +206,17 @@ class Subject:
         if not state:
             return self.module(*inputs)
         return torch.func.functional_call(self.module, state, inputs)
+
+
+def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without a warning that dynamo makes by itself when it looks at inputs that are no leaves."""
+
+    def call(*arguments: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")
+            return function(*arguments)
+
+    return call
 
 
 def floating_inputs(inputs: Arguments) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..numerics.trees import Leaf, tensors
+from ..numerics.trees import Leaf, identical, tensors
 from ..trials import Trial
 from .outcome import Outcome, failed, not_applicable, passed
 from .support import mode_name, training_modes
@@ -60,10 +60,6 @@ def _run_with_foreign_seed(subject: Any, inputs: tuple[Any, ...], seed: int) -> 
 
 
 def _difference(first: list[Leaf], second: list[Leaf]) -> str | None:
-    for a, b in zip(first, second, strict=True):
-        same = a.value.shape == b.value.shape and bool(
-            ((a.value == b.value) | ((a.value != a.value) & (b.value != b.value))).all()
-        )
-        if not same:
-            return f"output{a.path}"
-    return None
+    """The name of the first output that is not the same."""
+    pairs = zip(first, second, strict=True)
+    return next((f"output{a.path}" for a, b in pairs if not identical(a.value, b.value)), None)

@@ -9,7 +9,7 @@ from torch.autograd.gradcheck import GradcheckError
 
 from ..backends import backend_for
 from ..numerics.dtypes import dtype_name, wide
-from ..numerics.trees import tensors
+from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial, differentiable_outputs, substitute, variables
 from .outcome import Outcome, failed, not_applicable, passed
 from .support import cotangents, generator, mode_name, modes_that_differ, uninformative, why_not_floating
@@ -44,7 +44,7 @@ def gradient(trial: Trial) -> Outcome:
     trial = Trial(trial.case, trial.device, exact, trial.mode)
     if reason := backend_for(trial.device).supports(trial.torch_dtype):
         return not_applicable(reason)
-    samples = trial.samples()
+    samples: list[Arguments] = [map_tensors(_widened, inputs) for inputs in trial.samples()]
     smallest = min(samples, key=lambda inputs: sum(leaf.value.numel() for leaf in tensors(inputs)))
     if outcome := uninformative(trial, smallest):
         return outcome
@@ -64,6 +64,11 @@ def gradient(trial: Trial) -> Outcome:
                 return outcome
             checked = True
     return passed() if checked else not_applicable("no input and no parameter requires a gradient")
+
+
+def _widened(tensor: torch.Tensor) -> torch.Tensor:
+    """An input of a fixed, narrower dtype in float64 (complex128) as well."""
+    return tensor.detach().to(wide(tensor.dtype)).requires_grad_(tensor.requires_grad)
 
 
 def _function(subject: Subject, inputs: Arguments, values: Mapping[str, torch.Tensor]) -> Function:

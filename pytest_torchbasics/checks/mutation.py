@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..numerics.trees import Leaf, map_tensors, tensors
+from ..numerics.trees import Leaf, identical, map_tensors, tensors
 from ..trials import Arguments, Trial, differentiable_outputs, substitute, variables
 from .outcome import Outcome, failed, not_applicable, passed
 from .support import cotangents
@@ -40,7 +40,7 @@ def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
             f"input{name} is changed by the call",
             "an in-place operation (trailing underscore, inplace=True, out=) works on the input: clone it first",
         )
-    if changed := [key for key, value in _state(subject.module).items() if not _equal(value, state[key])]:
+    if changed := [key for key, value in _state(subject.module).items() if not identical(value, state[key])]:
         return failed(
             f"{', '.join(changed)} changed in evaluation mode",
             "statistics are updated without asking self.training",
@@ -76,7 +76,7 @@ def _backward(trial: Trial, inputs: Arguments) -> Outcome | None:
     given = cotangents(trial, outputs)
     before = [value.clone() for value in given]
     torch.autograd.grad(outputs, list(values.values()), given, allow_unused=True)
-    if any(not _equal(value, old) for value, old in zip(given, before, strict=True)):
+    if any(not identical(value, old) for value, old in zip(given, before, strict=True)):
         return failed(
             "the backward pass changes the gradient of the output that it is given",
             "an in-place operation on grad_output in a hand-written backward",
@@ -93,13 +93,7 @@ def _state(module: torch.nn.Module | None) -> dict[str, torch.Tensor]:
 
 def _changed(leaves: list[Leaf], before: list[torch.Tensor]) -> str | None:
     """The path of the first tensor that is not what it was."""
-    return next((leaf.path for leaf, old in zip(leaves, before, strict=True) if not _equal(leaf.value, old)), None)
-
-
-def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
-    if first.shape != second.shape:
-        return False
-    return bool(((first == second) | ((first != first) & (second != second))).all())
+    return next((leaf.path for leaf, old in zip(leaves, before, strict=True) if not identical(leaf.value, old)), None)
 
 
 def _other_values(tensor: torch.Tensor) -> torch.Tensor:

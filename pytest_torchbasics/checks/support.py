@@ -12,7 +12,7 @@ from torch import nn
 from ..cases import Tensor
 from ..numerics.bounds import allowed_errors, plain_bound
 from ..numerics.dtypes import wide
-from ..numerics.trees import Leaf, map_tensors, tensors
+from ..numerics.trees import Leaf, identical, map_tensors, tensors
 from ..trials import (
     Arguments,
     Subject,
@@ -77,7 +77,7 @@ def modes_that_differ(trial: Trial, inputs: Arguments) -> tuple[bool, ...]:
         return (False,)
     results = [_results_and_gradients(trial, trial.subject(training), inputs) for training in (False, True)]
     same = len(results[0]) == len(results[1]) and all(
-        a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in zip(*results, strict=True)
+        a is b or (a is not None and b is not None and identical(a, b)) for a, b in zip(*results, strict=True)
     )
     return (False,) if same else (False, True)
 
@@ -96,7 +96,7 @@ def _results_and_gradients(trial: Trial, subject: Subject, inputs: Arguments) ->
 def is_random(subject: Subject, inputs: Arguments) -> bool:
     """True if two calls from different seeds differ."""
     first, second = (tensors(subject.pure(inputs, seed=seed)) for seed in (1, 2))
-    return any(not torch.equal(a.value, b.value) for a, b in zip(first, second, strict=True))
+    return any(not identical(a.value, b.value) for a, b in zip(first, second, strict=True))
 
 
 class Exact:
@@ -220,9 +220,12 @@ def cotangents(trial: Trial, outputs: Sequence[torch.Tensor]) -> list[torch.Tens
     Random, not ones: the sum of a softmax is constant, so ones would accept any gradient of it.
     """
     source = generator(trial)
+    real = trial.torch_dtype.to_real()
+    # There is no half-precision complex arithmetic worth the name.
+    complex_ = torch.complex128 if real == torch.float64 else torch.complex64
     return [
         torch.randn(output.shape, generator=source, dtype=wide(output.dtype))
-        .to(trial.torch_dtype.to_complex() if output.is_complex() else trial.torch_dtype.to_real())
+        .to(complex_ if output.is_complex() else real)
         .to(output.device, output.dtype)
         for output in outputs
     ]

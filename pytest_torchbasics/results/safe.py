@@ -32,7 +32,8 @@ NESTING = 100
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
-_MARKDOWN = re.compile(r"([\\`*_\[\]()#+!|~<>&$-])")
+#: A dash or plus is markup only where a line begins.
+_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~<>&$]|^[+-])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 

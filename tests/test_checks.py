@@ -1,0 +1,145 @@
+"""The checks as functions: their registry, what they say of healthy layers, and that they never lie."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pytest_torchbasics import CheckFailure, Tensor, assert_case, layer, op
+from pytest_torchbasics.checks import CheckError, Status, check_names, describe, find, parse_checks
+from pytest_torchbasics.checks.running import run_check
+from pytest_torchbasics.trials import Trial
+
+X = Tensor("N", 6)
+HEALTHY = [
+    layer("linear", lambda: nn.Linear(6, 3), X, output=("N", 3)),
+    layer("batch-norm", lambda: nn.BatchNorm1d(6), X, output=("N", 6)),
+    layer("layer-norm", lambda: nn.LayerNorm(6), X, output=("N", 6)),
+    layer("rms-norm", lambda: nn.RMSNorm(6), X, output=("N", 6)),
+    layer("dropout", nn.Dropout, Tensor("N", 40), output=("N", 40), random_in_training=True),
+    layer("embedding", lambda: nn.Embedding(7, 4), Tensor("N", 5, dtype="int64", high=7), output=("N", 5, 4)),
+    layer("lstm", lambda: nn.LSTM(6, 4, batch_first=True), Tensor("N", 5, 6), batch=()),
+    layer("attention", lambda: nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True), Tensor("N", 5, 8)),
+    layer("conv", lambda: nn.Conv2d(3, 4, 3, padding=1), Tensor("N", 3, 5, 4), output=("N", 4, 5, 4)),
+    layer("lazy", lambda: nn.LazyLinear(2), X, output=("N", 2)),
+    op("softmax", lambda x: x.softmax(-1), X, output=("N", 6)),
+    op("sort", lambda x: tuple(x.sort(-1)), X, output=[("N", 6), ("N", 6)], output_dtype=(None, "int64")),
+    op("complex", lambda x: x * x.conj(), Tensor("N", 6, dtype="complex64"), output=("N", 6), output_dtype="complex64"),
+    op("integers", lambda x: x + 1, Tensor("N", 3, dtype="int32"), output=("N", 3), reference=lambda x: 1 + x),
+    op("mapping", lambda x: {"twice": 2 * x, "sum": x.sum(-1)}, X),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("case", HEALTHY, ids=lambda case: case.name)
+def test_no_check_fails_on_a_healthy_case(case, dtype: str) -> None:
+    outcomes = assert_case(case, dtype=dtype)
+    assert any(outcome.status is Status.PASSED for outcome in outcomes)
+    assert all(outcome.message for outcome in outcomes if outcome.status is Status.NOT_APPLICABLE)
+
+
+@pytest.mark.parametrize("name", check_names())
+def test_a_check_is_found_by_its_name_and_says_what_it_finds(name: str) -> None:
+    assert find(name).__name__ == name
+    assert describe(name).startswith("Finds ")
+    assert describe(name).endswith(".")
+
+
+def test_unknown_checks_are_refused_with_the_nearest() -> None:
+    with pytest.raises(CheckError, match="unknown check .gradeint.: did you mean gradient"):
+        parse_checks(["gradeint"])
+    with pytest.raises(CheckError, match="no check is selected"):
+        parse_checks([" "])
+
+
+def test_assert_case_lists_every_failed_check() -> None:
+    case = op("mean", lambda x: (x - x.mean(0)).double(), X, output=("N", 6))
+    with pytest.raises(CheckFailure) as caught:
+        assert_case(case)
+    text = str(caught.value)
+    assert text.startswith("mean on cpu in float32 (eager):")
+    assert "batch: " in text
+    assert "shape: " in text
+    assert {outcome.check for outcome in caught.value.outcomes} == set(check_names())
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_assert_case_takes_some_checks_and_refuses_wrong_names() -> None:
+    case = HEALTHY[0]
+    assert [outcome.check for outcome in assert_case(case, checks=["shape", "batch"])] == ["shape", "batch"]
+    for wrong in ({"checks": ["shap"]}, {"dtype": "flaot"}, {"device": "cdua"}, {"checks": []}):
+        with pytest.raises(ValueError, match="unknown|no check"):
+            assert_case(case, **wrong)
+
+
+@pytest.mark.parametrize("name", check_names())
+def test_a_check_leaves_everything_as_it_was(name: str) -> None:
+    def state() -> tuple[object, ...]:
+        return (
+            torch.get_rng_state().tolist(),
+            random.getstate(),
+            np.random.get_state()[1].tolist(),
+            torch.is_grad_enabled(),
+            torch.get_default_dtype(),
+            torch.get_num_threads(),
+            torch.backends.cudnn.allow_tf32,
+            torch.get_float32_matmul_precision(),
+        )
+
+    before = state()
+    run_check(Trial(HEALTHY[1], "cpu", "float32"), name)
+    assert state() == before
+
+
+def test_a_reference_that_is_the_code_under_test_does_not_count() -> None:
+    for name in ("reference", "gradient_reference"):
+        outcome = run_check(Trial(HEALTHY[0], "cpu", "float64"), name)
+        assert outcome.status is Status.NOT_APPLICABLE
+        assert "compared with itself" in outcome.message
+
+
+@pytest.mark.parametrize("values", [lambda: torch.zeros(3, 6), lambda: torch.ones(3, 6), lambda: torch.eye(6)])
+def test_inputs_that_hide_faults_are_a_failure_unless_declared(values) -> None:
+    def samples(device, dtype, generator):
+        return [(values().to(device, dtype),)]
+
+    case = layer("linear", lambda: nn.Linear(6, 3), samples=samples, batch=(0,))
+    for name in ("reference", "gradient", "gradient_reference", "batch", "parameters"):
+        outcome = run_check(Trial(case, "cpu", "float32"), name)
+        assert outcome.status is Status.FAILED, name
+        assert "hides most faults" in outcome.message
+    declared = layer("linear", lambda: nn.Linear(6, 3), Tensor("N", 6, fill=0))
+    assert run_check(Trial(declared, "cpu", "float32"), "gradient").status is Status.NOT_APPLICABLE
+
+
+def test_nan_equal_to_nan_is_a_failure() -> None:
+    case = op("log", torch.log, Tensor(20), reference=torch.log)
+    outcome = run_check(Trial(case, "cpu", "float32"), "reference")
+    assert outcome.status is Status.FAILED
+    assert "the reference is NaN" in outcome.message
+    assert "low=" in outcome.hint
+
+
+def test_gradient_without_anything_to_differentiate_does_not_pass() -> None:
+    case = op("count", lambda x: x * 2, Tensor(3, requires_grad=False))
+    outcome = run_check(Trial(case, "cpu", "float32"), "gradient")
+    assert outcome.status is Status.NOT_APPLICABLE
+    assert "requires a gradient" in outcome.message
+
+
+def test_an_exception_of_the_layer_is_an_error_and_never_a_skip() -> None:
+    case = op("typo", lambda x: x.sofmax(-1), X)
+    for name in ("reference", "gradient", "batch", "determinism", "mutation"):
+        outcome = run_check(Trial(case, "cpu", "float32"), name)
+        assert outcome.status is Status.ERROR, name
+        assert "AttributeError" in outcome.message
+        assert isinstance(outcome.exception, AttributeError)
+
+
+def test_a_check_runs_in_compile_mode() -> None:
+    outcome = run_check(Trial(HEALTHY[0], "cpu", "float32", "compile"), "reference")
+    assert outcome.status is Status.PASSED
