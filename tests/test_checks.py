@@ -50,7 +50,7 @@ def test_a_check_is_found_by_its_name_and_says_what_it_finds(name: str) -> None:
 
 
 def test_unknown_checks_are_refused_with_the_nearest() -> None:
-    with pytest.raises(CheckError, match="unknown check .gradeint.: did you mean gradient"):
+    with pytest.raises(CheckError, match=r"unknown check .gradeint.: did you mean gradient"):
         parse_checks(["gradeint"])
     with pytest.raises(CheckError, match="no check is selected"):
         parse_checks([" "])
@@ -72,7 +72,7 @@ def test_assert_case_takes_some_checks_and_refuses_wrong_names() -> None:
     case = HEALTHY[0]
     assert [outcome.check for outcome in assert_case(case, checks=["shape", "batch"])] == ["shape", "batch"]
     for wrong in ({"checks": ["shap"]}, {"dtype": "flaot"}, {"device": "cdua"}, {"checks": []}):
-        with pytest.raises(ValueError, match="unknown|no check"):
+        with pytest.raises(ValueError, match=r"unknown|no check"):
             assert_case(case, **wrong)
 
 
