@@ -38,7 +38,7 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The project's tests, and its suites on the CPU."""
-    session.run("python", "-m", "pytest", "tests", *session.posargs)
+    session.run("python", "-m", "pytest", "tests", "-n2", *session.posargs)
 
 
 @nox.session
@@ -49,4 +49,4 @@ def oldest_pytest(session: nox.Session) -> None:
     session.run("python", "-m", "pip", "install", "--quiet", "--target", str(target), f"pytest=={OLDEST_PYTEST}")
     path = os.pathsep.join([str(target.resolve()), os.environ.get("PYTHONPATH", "")])
     session.run("python", "-m", "pytest", "--version", env={"PYTHONPATH": path})
-    session.run("python", "-m", "pytest", "tests/integration", *session.posargs, env={"PYTHONPATH": path})
+    session.run("python", "-m", "pytest", "tests/integration", "-n2", *session.posargs, env={"PYTHONPATH": path})

@@ -18,6 +18,7 @@ from .integration.fixtures import (  # noqa: F401  (pytest finds fixtures in the
     measure,
     mode,
     phase,
+    torchbasics_check,
     torchbasics_device,
     torchbasics_dtype,
 )

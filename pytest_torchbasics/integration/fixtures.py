@@ -59,10 +59,7 @@ def phase(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def case(request: pytest.FixtureRequest) -> Case:
     """The case under test."""
-    from .markers import read
-
-    found: tuple[Case, ...] = read(request.node, "cases") or ()
-    return next(case for case in found if case.name == request.param)
+    return request.param.case  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -76,8 +73,15 @@ def generator(request: pytest.FixtureRequest, device: Any, torchbasics_device: s
 
 
 @pytest.fixture
+def torchbasics_check(request: pytest.FixtureRequest) -> str:
+    """The name of the check that `check` runs."""
+    return str(request.param)
+
+
+@pytest.fixture
 def check(
     request: pytest.FixtureRequest,
+    torchbasics_check: str,
     case: Case,
     mode: str,
     device: Any,
@@ -89,7 +93,7 @@ def check(
     from .checking import Checker
 
     checker = Checker(
-        request, case, torchbasics_device or str(device), torchbasics_dtype or str(dtype), mode, request.param
+        request, case, torchbasics_device or str(device), torchbasics_dtype or str(dtype), mode, torchbasics_check
     )
     yield checker
     checker.require_called()

@@ -23,6 +23,9 @@ from .settings import Settings, devices_of, settings_of
 AXES = ("case", "check", "phase", "mode", "device", "dtype")
 #: The fixtures that carry the device and the dtype of a case where another plugin has fixtures of those names.
 STAND_IN = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
+#: The fixture that carries the name of the check. `check` itself has no parameter, so that its scope is its own
+#: in every pytest.
+CHECK = "torchbasics_check"
 
 #: case_hash by (case name, id of the case): made once, when the case is first collected.
 HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
@@ -65,6 +68,18 @@ def _give_way_to_other_plugins(metafunc: pytest.Metafunc) -> None:
         others = [definition for definition in definitions if not _is_own(definition)]
         if others and _is_own(definitions[-1]):
             metafunc._arg2fixturedefs[name] = [*filter(_is_own, definitions), *others]
+
+
+class CaseName(str):
+    """The name of a case, as a parameter; it brings the case along."""
+
+    case: Case
+
+    def __new__(cls, case: Case) -> CaseName:
+        """The name of this case."""
+        name = super().__new__(cls, case.name)
+        name.case = case
+        return name
 
 
 class _Expansion:
@@ -127,7 +142,7 @@ class _Expansion:
                 yield self._nothing(case.name, self._why_empty(axis, case))
                 return
         for combination in _product(axes):
-            chosen = {"case": case.name, **combination}
+            chosen = {"case": CaseName(case), **combination}
             parts = [chosen[axis] for axis in self.axes if not (self._is_check and chosen[axis] == "eager")]
             kinds = {"check": pytest.mark.correctness, "measure": pytest.mark.speed}
             marks = [kinds[self.kind]] if self.kind in kinds else []
@@ -181,6 +196,8 @@ class _Expansion:
 
     def _fixture(self, axis: str) -> str:
         """The fixture that carries the axis: the one of its name, if it is ours."""
+        if axis == "check":
+            return CHECK
         return axis if _is_own(_definitions(self.metafunc, axis)[-1]) else STAND_IN[axis]
 
     def _is_projects(self, axis: str) -> bool:

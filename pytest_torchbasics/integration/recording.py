@@ -17,7 +17,7 @@ import pytest
 from ..results.journal import Journal
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder
-from .items import STAND_IN
+from .items import CHECK, STAND_IN
 from .settings import settings_of
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
@@ -177,7 +177,7 @@ def _cell_of(item: pytest.Item) -> Cell | None:
     return Cell(
         kind="check" if kind == "check" else "timing",
         case=value("case", "(no case)"),
-        check=value("check") if kind == "check" else "",
+        check=value(CHECK) if kind == "check" else "",
         phase=value("phase") if kind == "measure" else "",
         mode=value("mode", "eager"),
         device=value("device"),
