@@ -6,19 +6,20 @@ and a case starts from the same weights and inputs on every device and in every 
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import functools
 import hashlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from .backends import backend_for
+from .backends import seeded
 from .cases import Case, CaseError, Tensor
 from .numerics.dtypes import dtype_name, torch_dtype, wide
 from .numerics.trees import is_differentiable, leaves, map_tensors, tensors
@@ -26,8 +27,11 @@ from .numerics.trees import is_differentiable, leaves, map_tensors, tensors
 #: How each mode of `cases.MODES` turns the eager function into the one that is called.
 EXECUTED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "eager": lambda function: function,
-    "compile": lambda function: torch.compile(function),
+    "compile": lambda function: _compiled(function),
 }
+#: How often one compiled function may be compiled again, for other shapes and modes. dynamo's own limit is 8 for all
+#: that share a piece of code, as all our subjects do; beyond it dynamo goes on in eager mode with a line in a log.
+RECOMPILE_LIMIT = 64
 
 #: Raised whenever what is measured, or how inputs are made, changes; part of every case_hash.
 PROTOCOL = 1
@@ -100,25 +104,9 @@ class Trial:
             parts.append(_source(case.samples))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
-    @contextlib.contextmanager
-    def seeded(self, seed: int | None = None) -> Iterator[None]:
-        """Run a block from a fixed seed of torch's global generators, and restore them.
-
-        Not by torch.manual_seed, which seeds every kind of device there could be: where CUDA is not started it
-        formats a stack trace for later, which takes longer than a small layer.
-        """
-        seed = self.seed if seed is None else seed
-        used = [("cpu", backend_for("cpu"))]
-        if not self.device.startswith("cpu"):
-            used.append((self.device, backend_for(self.device)))
-        states = [backend.rng_state(device) for device, backend in used]
-        for _, backend in used:
-            backend.manual_seed(seed)
-        try:
-            yield
-        finally:
-            for (device, backend), state in zip(used, states, strict=True):
-                backend.set_rng_state(state, device)
+    def seeded(self, seed: int | None = None) -> AbstractContextManager[None]:
+        """A block that runs from a fixed seed of torch's global generators, the case's own by default."""
+        return seeded(self.device, self.seed if seed is None else seed)
 
     def _build(self) -> nn.Module:
         with self.seeded():
@@ -159,6 +147,8 @@ class Trial:
                     f"case {self.case.name!r}: samples() must return a list of tuples of arguments, it holds "
                     f"{arguments!r:.80}"
                 )
+        if any(leaf.value.requires_grad for arguments in found for leaf in tensors(arguments)):
+            return list(found)  # the author says which inputs require a gradient
         return [map_tensors(_differentiable, arguments) for arguments in found]
 
 
@@ -169,7 +159,7 @@ class Subject:
         self.trial = trial
         self.module = module
         executed = EXECUTED[trial.mode](self._functional)
-        self._executed = executed if trial.mode == "eager" else _quietly(executed)
+        self._executed = executed if trial.mode == "eager" else _strictly(executed)
 
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -208,11 +198,27 @@ class Subject:
         return torch.func.functional_call(self.module, state, inputs)
 
 
-def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function without a warning that dynamo makes by itself when it looks at inputs that are no leaves."""
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled, with nothing left of what was compiled before it."""
+    torch.compiler.reset()
+    return torch.compile(function)
+
+
+def _strictly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A compiled function that raises where dynamo would give up compiling, and warns of nothing that is its own doing.
+
+    dynamo looks at `.grad` of inputs that are no leaves.
+    """
+    config = torch._dynamo.config
+    names = [("recompile_limit", "cache_size_limit"), ("fail_on_recompile_limit_hit", "fail_on_cache_limit_hit")]
+    wanted = zip(names, (RECOMPILE_LIMIT, True), strict=True)
+    # The first name is torch's since 2.7, the second one before.
+    limits = {
+        next(n for n in pair if hasattr(config, n)): v for pair, v in wanted if any(hasattr(config, n) for n in pair)
+    }
 
     def call(*arguments: Any) -> Any:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), config.patch(limits):
             warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")
             return function(*arguments)
 
@@ -270,16 +276,25 @@ def cast_module(module: nn.Module, dtype: torch.dtype, device: str) -> None:
                 tensor.data = tensor.data.to(real.to_complex())
             elif tensor.is_floating_point():
                 tensor.data = tensor.data.to(real)
+    elif dtype.is_floating_point and device == "cpu":
+        module.to(device).to(dtype)  # in this order: not every device holds float64
     elif dtype.is_floating_point:
         module.to(device=device, dtype=dtype)
     else:
         module.to(device)
 
 
+def _name(function: Callable[..., Any]) -> str:
+    """The qualified name of a callable; its code may change and still be compared with what it was."""
+    if isinstance(function, functools.partial):
+        return f"{_name(function.func)} {function.args!r} {sorted(function.keywords.items())!r}"
+    named = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', '')}.{named}"
+
+
 def _source(function: Callable[..., Any]) -> str:
     """The source text of a Python function, or the qualified name of any other callable."""
-    name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
     try:
-        return f"{name} {inspect.getsource(function)}"
+        return f"{_name(function)} {inspect.getsource(function)}"
     except (OSError, TypeError):
-        return name
+        return _name(function)

@@ -10,5 +10,6 @@ from __future__ import annotations
 from .base import Backend, DeviceError, Event
 from .registry import backend_for, backends, known_kinds
 from .resolving import resolve_devices
+from .seeding import seeded
 
-__all__ = ["Backend", "DeviceError", "Event", "backend_for", "backends", "known_kinds", "resolve_devices"]
+__all__ = ["Backend", "DeviceError", "Event", "backend_for", "backends", "known_kinds", "resolve_devices", "seeded"]

@@ -9,7 +9,7 @@ import torch
 from ..numerics.bounds import compare
 from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial
-from .outcome import Outcome, failed, not_applicable, passed
+from .outcome import Outcome, Status, failed, not_applicable, passed
 from .support import generator, is_random, loose_bound, uninformative
 
 
@@ -33,11 +33,9 @@ def batch(trial: Trial) -> Outcome:
         if is_random(subject, inputs):
             return not_applicable("its result is random in evaluation mode")
         outcome = _one(trial, subject, inputs, positions)
-        if outcome.share is None:
+        if outcome.status is not Status.PASSED:
             return outcome
-        if outcome.share > 1:
-            return outcome
-        largest = max(largest, outcome.share)
+        largest = max(largest, outcome.share or 0.0)
     return passed(share=largest)
 
 
@@ -92,7 +90,9 @@ def _empty(subject: Subject, inputs: Arguments, positions: tuple[int, ...], whol
         results = tensors(subject.pure(_take(inputs, positions, nothing)))
     except Exception as error:
         return _raised("batch of 0", error)
-    for leaf, all_ in zip(results, whole, strict=False):
+    if len(results) != len(whole):
+        return failed(f"an empty batch returns {len(results)} tensors, the whole batch {len(whole)}")
+    for leaf, all_ in zip(results, whole, strict=True):
         if leaf.value.shape != (0, *all_.value.shape[1:]):
             return failed(
                 f"output{leaf.path} of an empty batch has shape {tuple(leaf.value.shape)}, "

@@ -40,7 +40,8 @@ def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
             f"input{name} is changed by the call",
             "an in-place operation (trailing underscore, inplace=True, out=) works on the input: clone it first",
         )
-    if changed := [key for key, value in _state(subject.module).items() if not identical(value, state[key])]:
+    now = _state(subject.module)
+    if changed := [key for key, value in state.items() if key in now and not identical(now[key], value)]:
         return failed(
             f"{', '.join(changed)} changed in evaluation mode",
             "statistics are updated without asking self.training",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..numerics.bounds import Mismatch, compare, is_vacuous
+from ..numerics.bounds import Mismatch, compare, is_vacuous, plain_bound
 from ..numerics.dtypes import LOW_PRECISION
 from ..numerics.trees import Leaf, tensors
 from ..trials import Trial, floating_inputs, is_floating
@@ -40,7 +40,7 @@ def reference(trial: Trial) -> Outcome:
             expected = exact.outputs(exact_inputs, {})
             if outcome := _structure(actual, expected):
                 return outcome
-            bounds = _bounds(trial, exact, exact_inputs, [leaf.value for leaf in expected])
+            bounds = _bounds(trial, exact, exact_inputs, actual, [leaf.value for leaf in expected])
             for got, wanted, bound in zip(actual, expected, bounds, strict=True):
                 where = f"output{got.path} in {mode_name(training)}"
                 if not is_floating(wanted.value.dtype) and trial.dtype in LOW_PRECISION and floating_inputs(inputs):
@@ -73,11 +73,14 @@ def reference(trial: Trial) -> Outcome:
 
 
 def _bounds(
-    trial: Trial, exact: Exact, inputs: tuple[object, ...], expected: list[torch.Tensor]
+    trial: Trial, exact: Exact, inputs: tuple[object, ...], actual: list[Leaf], expected: list[torch.Tensor]
 ) -> list[torch.Tensor | None]:
     tolerance = trial.case.tolerance
     if tolerance is None:
-        return exact.bounds(inputs, expected) if is_floating(trial.torch_dtype) else [None] * len(expected)
+        if is_floating(trial.torch_dtype):
+            return exact.bounds(inputs, expected)
+        dtypes = [leaf.value.dtype for leaf in actual]
+        return [plain_bound(e.detach(), d) if is_floating(d) else None for e, d in zip(expected, dtypes, strict=True)]
     return [
         tolerance.atol + tolerance.rtol * value.detach().abs().to(torch.float64) if is_floating(value.dtype) else None
         for value in expected

@@ -97,7 +97,7 @@ def _run(trial: Trial, name: str) -> Outcome:
     if reason := backend.supports(trial.torch_dtype):
         return Outcome(Status.UNSUPPORTED, reason)
     try:
-        with backend.tf32_off():
+        with backend.active(trial.device), backend.tf32_off():
             return find(name)(trial)
     except Exception as error:
         return _error(error)

@@ -10,7 +10,7 @@ import torch
 from ..cases import Case
 from ..numerics.dtypes import dtype_name, torch_dtype
 from ..numerics.trees import Leaf, map_tensors, tensors
-from ..trials import Arguments, Trial, cast_module
+from ..trials import Arguments, Trial, cast_module, is_floating
 from .outcome import Outcome, failed, not_applicable, passed
 
 
@@ -27,8 +27,8 @@ def shape(trial: Trial) -> Outcome:
             compared = True
             if outcome := _against_declaration(case, sizes, inputs, actual, described):
                 return outcome
-        for leaf in actual:
-            if outcome := _attributes(leaf, trial, case):
+        for index, leaf in enumerate(actual):
+            if outcome := _attributes(leaf, trial, _declared_dtype(case, index, leaf, trial)):
                 return outcome
         meta = _on_meta(trial, inputs)
         if meta is not None:
@@ -59,15 +59,14 @@ def _against_declaration(
     return None
 
 
-def _attributes(leaf: Leaf, trial: Trial, case: Case) -> Outcome | None:
+def _attributes(leaf: Leaf, trial: Trial, dtype: torch.dtype | None) -> Outcome | None:
     value: torch.Tensor = leaf.value
     wanted = torch.device(trial.device)
-    if value.device.type != wanted.type:
+    if value.device.type != wanted.type or (wanted.index is not None and value.device.index != wanted.index):
         return failed(
             f"output{leaf.path} is on {value.device}, not on {trial.device}",
             "a tensor is made without device=, or a hard-coded device is left",
         )
-    dtype = _declared_dtype(case, leaf, trial)
     if dtype is not None and value.dtype != dtype:
         return failed(
             f"output{leaf.path} has dtype {dtype_name(value.dtype)}, expected {dtype_name(dtype)}",
@@ -78,18 +77,18 @@ def _attributes(leaf: Leaf, trial: Trial, case: Case) -> Outcome | None:
     return None
 
 
-def _declared_dtype(case: Case, leaf: Leaf, trial: Trial) -> torch.dtype | None:
-    """The dtype an output should have; None if nothing is known about it."""
+def _declared_dtype(case: Case, index: int, leaf: Leaf, trial: Trial) -> torch.dtype | None:
+    """The dtype that the index-th output should have; None if nothing is known about it."""
     declared = case.output_dtype
-    if isinstance(declared, Mapping):
-        declared = declared.get(leaf.path)
-    elif isinstance(declared, (tuple, list)):
-        index = int(leaf.path.strip("[]") or 0)
+    if isinstance(declared, (tuple, list)):
         declared = declared[index] if index < len(declared) else None
     if declared is not None:
         return torch_dtype(dtype_name(declared))
     value: torch.Tensor = leaf.value
-    return trial.torch_dtype if value.is_floating_point() and trial.torch_dtype.is_floating_point else None
+    under_test = trial.torch_dtype
+    if value.is_complex():
+        return under_test if under_test.is_complex else None
+    return under_test.to_real() if value.is_floating_point() and is_floating(under_test) else None
 
 
 def _on_meta(trial: Trial, inputs: Arguments) -> list[Leaf] | None:

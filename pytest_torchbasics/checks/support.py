@@ -12,7 +12,7 @@ from torch import nn
 from ..cases import Tensor
 from ..numerics.bounds import allowed_errors, plain_bound
 from ..numerics.dtypes import wide
-from ..numerics.trees import Leaf, identical, map_tensors, tensors
+from ..numerics.trees import Leaf, identical, map_leaves, map_tensors, tensors
 from ..trials import (
     Arguments,
     Subject,
@@ -52,23 +52,25 @@ def uninformative(trial: Trial, inputs: Arguments) -> Outcome | None:
     A zeros input hides a missing bias, a wrong weight and a wrong gradient. Declared as such (`fill=`), the
     check does not apply; found out here, it is a fault of the declaration.
     """
-    for name, value in floating_inputs(inputs).items():
-        if value.numel() < 2:
-            continue
-        flat = value.detach().reshape(-1)
-        if bool((flat == flat[0]).all()):
-            what = "constant"
-        elif value.dim() == 2 and value.shape[0] == value.shape[1] and torch.equal(value, value.T):
-            what = "symmetric"
-        else:
-            return None
-        if any(isinstance(item, Tensor) and item.fill is not None for item in trial.case.inputs):
-            return not_applicable(f"the declared input is {what}, which would hide most faults")
-        return failed(
-            f"{name} is {what}: such an input hides most faults",
-            "let samples() draw random values, or declare a plain Tensor(...)",
-        )
-    return None
+    judged = {name: _hides(value) for name, value in floating_inputs(inputs).items() if value.numel() >= 2}
+    if not judged or not all(judged.values()):
+        return None
+    name, what = next(iter(judged.items()))
+    if any(isinstance(item, Tensor) and item.fill is not None for item in trial.case.inputs):
+        return not_applicable(f"the declared input is {what}, which would hide most faults")
+    return failed(
+        f"{name} is {what}: such an input hides most faults",
+        "let samples() draw random values, or declare a plain Tensor(...)",
+    )
+
+
+def _hides(value: torch.Tensor) -> str:
+    """What is wrong with the values of an input; empty if they can show a fault."""
+    flat = value.detach().reshape(-1)
+    if bool((flat == flat[0]).all()):
+        return "constant"
+    square = value.dim() == 2 and value.shape[0] == value.shape[1]
+    return "symmetric" if square and torch.equal(value, value.T) else ""
 
 
 def modes_that_differ(trial: Trial, inputs: Arguments) -> tuple[bool, ...]:
@@ -94,7 +96,9 @@ def _results_and_gradients(trial: Trial, subject: Subject, inputs: Arguments) ->
 
 
 def is_random(subject: Subject, inputs: Arguments) -> bool:
-    """True if two calls from different seeds differ."""
+    """True if it is declared to be random in this mode, or two calls from different seeds differ."""
+    if subject.module is not None and subject.module.training and subject.trial.case.random_in_training:
+        return True
     first, second = (tensors(subject.pure(inputs, seed=seed)) for seed in (1, 2))
     return any(not identical(a.value, b.value) for a, b in zip(first, second, strict=True))
 
@@ -117,12 +121,16 @@ class Exact:
             cast_module(self._module, self._exact.torch_dtype, "cpu")
 
     def inputs(self, inputs: Arguments) -> Arguments:
-        """The trial's inputs, on the CPU and in the exact dtype."""
+        """The trial's inputs, on the CPU and in the exact dtype; devices and dtypes among them as well."""
 
-        def move(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.detach().to("cpu", wide(tensor.dtype)).requires_grad_(tensor.requires_grad)
+        def move(leaf: Any) -> Any:
+            if isinstance(leaf, torch.Tensor):
+                return leaf.detach().cpu().to(wide(leaf.dtype)).requires_grad_(leaf.requires_grad)
+            if isinstance(leaf, torch.device):
+                return torch.device("cpu")
+            return wide(leaf) if isinstance(leaf, torch.dtype) else leaf
 
-        return map_tensors(move, inputs)  # type: ignore[no-any-return]
+        return map_leaves(move, inputs)  # type: ignore[no-any-return]
 
     def values(self, inputs: Arguments) -> dict[str, torch.Tensor]:
         """Everything that rounding touches: floating inputs and all parameters, by name."""
@@ -200,10 +208,13 @@ def has_exact_reference(trial: Trial) -> bool:
 
 def loose_bound(trial: Trial, inputs: Arguments, results: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
     """Allowed differences between two computations of the same result in the trial's dtype."""
-    exact = Exact(trial, training=False, own=False)
-    try:
-        bounds = exact.bounds(exact.inputs(inputs), [result.detach().cpu() for result in results])
-    except Exception:
+    bounds: list[torch.Tensor | None]
+    if is_floating(trial.torch_dtype) and "float64" in trial.case.dtypes:
+        # Around the float64 results, not the trial's own: those may hold the very fault that is looked for.
+        exact = Exact(trial, training=False, own=False)
+        exact_inputs = exact.inputs(inputs)
+        bounds = exact.bounds(exact_inputs, [leaf.value for leaf in exact.outputs(exact_inputs, {})])
+    else:
         # It does not run in float64: only the dtype itself is left to go by.
         bounds = [plain_bound(r.detach().cpu(), r.dtype) if is_floating(r.dtype) else None for r in results]
     return [None if bound is None else 2 * bound for bound in bounds]

@@ -44,16 +44,22 @@ def tensors(tree: Any) -> list[Leaf]:
 
 
 def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
-    """A copy of the tree in which every tensor is replaced by `function(tensor)`."""
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
+    """A copy of the tree in which every tensor is replaced by `function(tensor)`, in the order of `leaves`."""
+    return map_leaves(lambda leaf: function(leaf) if isinstance(leaf, torch.Tensor) else leaf, tree)
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """A copy of the tree in which every leaf is replaced by `function(leaf)`, in the order of `leaves`."""
     if isinstance(tree, Mapping):
-        return {key: map_tensors(function, value) for key, value in tree.items()}
+        return {key: map_leaves(function, value) for key, value in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(map_tensors(function, item) for item in tree))
+        return type(tree)(*(map_leaves(function, item) for item in tree))
     if isinstance(tree, (tuple, list)):
-        return type(tree)(map_tensors(function, item) for item in tree)
-    return tree
+        return type(tree)(map_leaves(function, item) for item in tree)
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        fields = {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+        return dataclasses.replace(tree, **{name: map_leaves(function, value) for name, value in fields.items()})
+    return function(tree)
 
 
 def is_differentiable(value: Any) -> bool:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ..backends import Backend, backend_for, resolve_devices
+from ..backends import Backend, backend_for, resolve_devices, seeded
 from .accelerators import time_on_accelerator
 from .clocks import Clock, system_clock
 from .metrics import Measured, measured
@@ -89,7 +89,7 @@ def measure(
         start = clock.wall_ns()
         stack.enter_context(_gradients())
         stack.enter_context(_threads(threads))
-        stack.enter_context(_seeded(kind, name, seed))
+        stack.enter_context(seeded(name, seed, kind))
         work = found.work(workload, seed)
         stack.enter_context(_without_garbage_collection())
         if kind.asynchronous:
@@ -152,7 +152,7 @@ def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu",
     Raises:
         DoesNotApply: the phase has no meaning for the workload.
     """
-    with _gradients():
+    with _gradients(), seeded(str(device), seed):
         work = _named(PHASES, "phase", phase).work(workload, seed)
         if work.prepare is None:
             work.call()
@@ -189,22 +189,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _seeded(backend: Backend, device: str, seed: int) -> Iterator[None]:
-    """Seed the default generators of the host and the device, and restore them."""
-    host = backend_for("cpu")
-    generators = [(host, "cpu")] if backend.kind == host.kind else [(host, "cpu"), (backend, device)]
-    states = [each.rng_state(where) for each, where in generators]
-    for each, where in generators:
-        with each.active(where):
-            each.manual_seed(seed)
-    try:
-        yield
-    finally:
-        for (each, where), state in zip(generators, states, strict=True):
-            each.set_rng_state(state, where)
 
 
 @contextmanager
