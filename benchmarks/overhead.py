@@ -24,13 +24,13 @@ PLUGINS = {"no plugin": None, "pytest-torchbasics": "pytest_torchbasics.plugin",
 LIMIT_RUN_MS, LIMIT_TEST_MS = 10.0, 0.05
 
 
-def seconds(folder: Path, plugin: str | None) -> float:
+def seconds(folder: Path, plugin: str | None, more: list[str]) -> float:
     """Wall time of one run of pytest."""
     chosen = ["-p", plugin] if plugin else []
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": ""}
     begun = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, *more],
         cwd=folder,
         env=environment,
         check=True,
@@ -39,7 +39,9 @@ def seconds(folder: Path, plugin: str | None) -> float:
     return time.perf_counter() - begun
 
 
-def measure(tests: int, rounds: int, plugins: dict[str, str | None]) -> dict[str, list[float]]:
+def measure(
+    tests: int, rounds: int, plugins: dict[str, str | None], more: list[str] | None = None
+) -> dict[str, list[float]]:
     """Times of each variant, in the order of the rounds."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pytest.ini").write_text("[pytest]\n")
@@ -48,7 +50,7 @@ def measure(tests: int, rounds: int, plugins: dict[str, str | None]) -> dict[str
         times: dict[str, list[float]] = {name: [] for name in plugins}
         for round_ in range(rounds + 1):  # the first one warms the file caches
             for name in random.sample(list(plugins), len(plugins)):
-                found = seconds(Path(folder), plugins[name])
+                found = seconds(Path(folder), plugins[name], more or [])
                 if round_:
                     times[name].append(found)
         return times
@@ -76,6 +78,12 @@ def main() -> int:
         run = statistics.median(one[name]) * 1e3
         per_test = (added(many, name) - added(one, name)) / (arguments.tests - 1) * 1e3
         print(f"{name:20} {run:10.1f} {added(one, name) * 1e3:10.1f} {per_test:18.4f}")
+    if importlib.util.find_spec("xdist") is not None:
+        parallel = measure(1, max(3, arguments.rounds // 3), plugins, ["-p", "xdist", "-n1"])
+        for name in plugins:
+            print(
+                f"{name:20} {statistics.median(parallel[name]) * 1e3:10.1f} {added(parallel, name) * 1e3:10.1f}  with -n1"
+            )
     print(f"{'allowed':20} {'':10} {LIMIT_RUN_MS:10.1f} {LIMIT_TEST_MS:18.4f}")
     per_test = (added(many, "pytest-torchbasics") - added(one, "pytest-torchbasics")) / (arguments.tests - 1)
     return int(added(one, "pytest-torchbasics") * 1e3 > LIMIT_RUN_MS or per_test * 1e3 > LIMIT_TEST_MS)

@@ -41,7 +41,11 @@ def markers() -> str:
 def fixtures() -> str:
     from pytest_torchbasics.integration import fixtures as module
 
-    found = {name: value for name, value in vars(module).items() if type(value).__name__ == "FixtureFunctionDefinition"}
+    found = {
+        name: value
+        for name, value in vars(module).items()
+        if type(value).__name__ == "FixtureFunctionDefinition" and not name.startswith(("_", "torchbasics_"))
+    }
     return rows(["fixture", "what it is"], [[f"`{n}`", (f.__doc__ or "").split("\n")[0]] for n, f in found.items()])
 
 

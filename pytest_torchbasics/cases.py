@@ -147,7 +147,10 @@ class Declared:
         if not isinstance(self.reason, str) or not self.reason.strip():
             raise CaseError(f"a declared exception needs a reason in words, got {self.reason!r}")
         if self.dtype is not None:
-            object.__setattr__(self, "dtype", parse_dtypes([self.dtype])[0])
+            full = parse_dtypes([self.dtype])
+            if len(full) > 1:
+                raise CaseError(f"dtype={self.dtype!r} is a group: declare one exception for each of {', '.join(full)}")
+            object.__setattr__(self, "dtype", full[0])
 
     def covers(self, check: str | None, device: str, dtype: str) -> bool:
         """True if it holds for this check (None: timing), device (`cuda` also covers `cuda:1`) and dtype."""
@@ -248,7 +251,7 @@ def validate_cases(cases: Iterable[Any]) -> tuple[Case, ...]:
     Raises:
         CaseError: the list is empty, holds something else, or repeats a name.
     """
-    if isinstance(cases, (Case, str, Mapping)) or not isinstance(cases, Iterable):
+    if not isinstance(cases, (list, tuple)):
         raise CaseError(f"cases takes one list of cases made by layer() or op(), got {cases!r:.80}")
     found: dict[str, Case] = {}
     for item in cases:
@@ -288,6 +291,9 @@ def _checked(case: Case) -> Case:
         value = getattr(case, name)
         if value is not None and not callable(value):
             raise CaseError(f"{name}= must be a function, got {value!r:.80}")
+    for item in case.inputs:
+        if isinstance(item, (tuple, list, Mapping)) and "Tensor(" in repr(item):
+            raise CaseError("a Tensor inside a tuple, list or dict is not made; use samples= to make such arguments")
     symbols = _symbols(case.inputs)
     changes: dict[str, Any] = {
         "dtypes": parse_dtypes(_sequence(case.dtypes)),
@@ -332,12 +338,13 @@ def _size(symbol: str, value: Any) -> Sizes:
         unknown = set(value) - {"check", "timing"}
         if unknown or not value:
             raise CaseError(f"sizes[{symbol!r}] has the keys 'check' and 'timing', got {value!r}")
-        check = value.get("check", (value.get("timing"),))
-        check = check if isinstance(check, Sequence) else (check,)
-        timing = value.get("timing", check[-1])
+        check = _sequence(value.get("check", value.get("timing")))
+        timing = value.get("timing", check[-1] if check else None)
     else:
-        check = value if isinstance(value, Sequence) else (value,)
+        check = _sequence(value)
         timing = check[-1] if check else None
+    if not check:
+        raise CaseError(f"sizes[{symbol!r}] is empty: it would test nothing")
     for size in (*check, timing):
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise CaseError(f"sizes[{symbol!r}]: a size is an int >= 0, got {size!r}")
@@ -345,6 +352,8 @@ def _size(symbol: str, value: Any) -> Sizes:
 
 
 def _batch(case: Case) -> tuple[int, ...]:
+    if case.batch is None and case.output == ():
+        return ()  # a single number has no batch
     if case.batch is None:
         return tuple(
             index

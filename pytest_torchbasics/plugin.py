@@ -59,7 +59,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Turn a test of ours into its items."""
-    if not _OWN.isdisjoint(metafunc.fixturenames):
+    if not _OWN.isdisjoint(metafunc.fixturenames) or any(m.name == "cases" for m in metafunc.definition.own_markers):
         from .integration import items
 
         items.parametrize(metafunc)
@@ -78,7 +78,7 @@ def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker where this run's results are."""
     from .integration import recording
 
-    node.workerinput["torchbasics_folder"] = str(recording.open_folder(node.config).path)
+    node.workerinput["torchbasics_folder"] = str(recording.announce_folder(node.config).path)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -140,7 +140,10 @@ class Trial:
         generator = torch.Generator(device).manual_seed(self.seed)
         found = self.case.samples(device, self.torch_dtype, generator)
         if not isinstance(found, (list, tuple)) or not found:
-            raise CaseError(f"case {self.case.name!r}: samples() returned no argument tuples, but {found!r:.80}")
+            raise CaseError(
+                f"case {self.case.name!r}: samples() must return a list of tuples of arguments, such as [(x,)]; it "
+                f"returned {found!r:.80}"
+            )
         for arguments in found:
             if not isinstance(arguments, tuple):
                 raise CaseError(

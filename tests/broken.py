@@ -262,6 +262,19 @@ broken(
     says="of a batch of 1",
 )
 
+broken(
+    op(
+        "leaks-in-float32-only",
+        lambda x: x + 0.3 * x.mean(0) if x.dtype == torch.float32 else x * 1,
+        X,
+        output=("N", 6),
+    ),
+    "batch",
+    "reference",
+    "gradient_reference",
+    says="items of a batch influence each other",
+)
+
 # --- determinism ------------------------------------------------------------------------------------------
 
 

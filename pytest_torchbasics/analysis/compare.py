@@ -63,7 +63,7 @@ def compare(
     Returns:
         One row per cell of either side: the keys; `base`, `head` (the median over runs), `ratio` (head / base),
         `change` (ratio - 1); `base_outcome`, `head_outcome`, `base_n`, `head_n`; `verdict`, `reason`, and
-        `obstacle`: what forbids to compare the values (`case`, `machine`, `threads`, `several`), else empty.
+        `obstacle`: what forbids to compare the values (`case`, `machine`, `threads`, `timer`, `several`), else empty.
 
     Raises:
         ResultError: a side cannot be read, or neither has the metric.
@@ -147,7 +147,7 @@ def _side(frame: pd.DataFrame, keys: list[str], metric: str) -> pd.DataFrame:
     """One row per cell: the gravest outcome of its runs, and the median over the runs that passed."""
     import pandas as pd
 
-    texts = ("outcome", "reason", "case_hash", "machine_key", "run_id")
+    texts = ("outcome", "reason", "case_hash", "timer", "machine_key", "run_id")
     plain = pd.DataFrame({key: frame[key].astype(str) for key in keys if key != "threads"})
     if "threads" in keys:
         plain["threads"] = frame["threads"].astype("int64")
@@ -163,7 +163,7 @@ def _side(frame: pd.DataFrame, keys: list[str], metric: str) -> pd.DataFrame:
     worst = plain.sort_values("rank", kind="stable").drop_duplicates(keys, keep="last").set_index(keys)
     groups = plain.groupby(keys, sort=False)
     table = pd.DataFrame({"value": groups["value"].median(), "n": groups["n"].sum(), "twice": groups["twice"].any()})
-    for name in ("case_hash", "machine_key"):
+    for name in ("case_hash", "timer", "machine_key"):
         table[name] = groups[name].first().where(groups[name].nunique() == 1, "(several)")
     cells: pd.DataFrame = table.join(worst[["outcome", "reason"]]).reset_index()
     return cells
@@ -218,8 +218,9 @@ def _obstacles(table: pd.DataFrame, threads_differ: bool) -> Any:
             both & timing & valued & (table["machine_key_base"] != table["machine_key_head"]),
             both & timing & valued & (table["machine_key_base"] == "(several)"),
             both & timing & valued & threads_differ,
+            both & timing & valued & (table["timer_base"] != table["timer_head"]),
         ],
-        ["case", "case", "several", "machine", "machine", "threads"],
+        ["case", "case", "several", "machine", "machine", "threads", "timer"],
         default="",
     )
 
@@ -277,6 +278,7 @@ _OBSTACLES = {
     "several": "the cell stands several times in one run",
     "machine": "measured on different machines",
     "threads": "measured with different numbers of threads",
+    "timer": "measured with different timers",
 }
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ..numerics.bounds import compare
 from ..numerics.trees import map_tensors, tensors
-from ..trials import Arguments, Subject, Trial
+from ..trials import Arguments, Subject, Trial, is_floating
 from .outcome import Outcome, Status, failed, not_applicable, passed
 from .support import generator, is_random, loose_bound, uninformative
 
@@ -46,7 +46,8 @@ def _one(trial: Trial, subject: Subject, inputs: Arguments, positions: tuple[int
         if leaf.value.dim() == 0 or leaf.value.shape[0] != size:
             return failed(
                 f"output{leaf.path} of a batch of {size} has shape {tuple(leaf.value.shape)}: no batch in dimension 0",
-                "the batch is flattened, squeezed or reduced; for a loss or a matrix declare batch=()",
+                "the batch is flattened, squeezed or reduced; if it is meant (a loss, a state with the batch in another "
+                "dimension), declare batch=()",
             )
     bounds = loose_bound(trial, inputs, [leaf.value for leaf in whole])
     largest = 0.0
@@ -71,6 +72,8 @@ def _one(trial: Trial, subject: Subject, inputs: Arguments, positions: tuple[int
                     f"output{leaf.path} of a {what} has shape {tuple(leaf.value.shape)}, expected {tuple(rows.shape)}",
                     "a bare squeeze() or flatten() also removes a batch dimension of size 1",
                 )
+            if is_floating(rows.dtype) and bool(rows.isnan().any()):
+                return not_applicable("its result is NaN for some items, which `reference` judges")
             mismatch = compare(
                 f"output{leaf.path} of a {what}",
                 leaf.value,
@@ -105,7 +108,8 @@ def _raised(what: str, error: Exception) -> Outcome:
     first = str(error).strip().split("\n")[0]
     return failed(
         f"a {what} raises {type(error).__name__}: {first}",
-        "the batch size is fixed somewhere, or a reduction or view cannot take it",
+        "the batch size is fixed somewhere, or an operator cannot take it; if it is torch's, declare "
+        'known_failure={"batch": "..."}',
     )
 
 

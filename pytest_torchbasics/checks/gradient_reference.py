@@ -128,7 +128,5 @@ def _gradients_and_bounds(
         return [value if (other := found.get(name)) is None else other for name, value in known.items()]
 
     # What is sent back is rounded to the trial's dtype on its way as well, so it is perturbed too.
-    bounds = allowed_errors(
-        compute, [*values.values(), *sent], list(known.values()), trial.torch_dtype, generator(trial)
-    )
+    bounds = allowed_errors(compute, [*values.values(), *sent], list(known.values()), exact.dtype, generator(trial))
     return gradients, dict(zip(known, bounds, strict=True))

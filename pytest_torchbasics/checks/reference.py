@@ -77,14 +77,20 @@ def _bounds(
 ) -> list[torch.Tensor | None]:
     tolerance = trial.case.tolerance
     if tolerance is None:
-        if is_floating(trial.torch_dtype):
-            return exact.bounds(inputs, expected)
-        dtypes = [leaf.value.dtype for leaf in actual]
-        return [plain_bound(e.detach(), d) if is_floating(d) else None for e, d in zip(expected, dtypes, strict=True)]
+        measured = exact.bounds(inputs, expected) if is_floating(trial.torch_dtype) else [None] * len(expected)
+        return [_at_least_its_own(*pair) for pair in zip(measured, expected, actual, strict=True)]
     return [
         tolerance.atol + tolerance.rtol * value.detach().abs().to(torch.float64) if is_floating(value.dtype) else None
         for value in expected
     ]
+
+
+def _at_least_its_own(bound: torch.Tensor | None, expected: torch.Tensor, actual: Leaf) -> torch.Tensor | None:
+    """The bound, or the rounding to the output's own dtype where that is narrower than what is computed in."""
+    if not is_floating(actual.value.dtype):
+        return None
+    own = plain_bound(expected.detach(), actual.value.dtype)
+    return own if bound is None else torch.maximum(bound, torch.finfo(actual.value.dtype).eps * expected.detach().abs())
 
 
 def _structure(actual: list[Leaf], expected: list[Leaf]) -> Outcome | None:

@@ -100,14 +100,16 @@ def _run(trial: Trial, name: str) -> Outcome:
         with backend.active(trial.device), backend.tf32_off():
             return find(name)(trial)
     except Exception as error:
-        return _error(error)
+        return _error(trial, error)
 
 
-def _error(error: Exception) -> Outcome:
+def _error(trial: Trial, error: Exception) -> Outcome:
+    sizes = "; ".join(", ".join(f"{k}={v}" for k, v in sizes.items()) for sizes in trial.case.assignments() if sizes)
     return Outcome(
         Status.ERROR,
         f"{type(error).__name__}: {error}",
-        "the layer, its factory, its reference or its samples raised this; the traceback shows where",
+        "the layer, its factory, its reference or its samples raised this; the traceback shows where"
+        + (f" (symbols: {sizes}; other sizes by sizes=)" if sizes else ""),
         exception=error,
     )
 
@@ -134,7 +136,7 @@ def _try_unsupported(trial: Trial, declared: Declared) -> Outcome:
         if isinstance(error, NotImplementedError) or _REFUSAL.search(str(error)):
             first = str(error).strip().split("\n")[0]
             return Outcome(Status.UNSUPPORTED, f"{declared.reason} ({type(error).__name__}: {first})")
-        return _error(error)
+        return _error(trial, error)
     return Outcome(
         Status.XPASSED,
         f"runs, though it is declared as unsupported ({declared.reason})",

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..cases import Tensor
 from ..numerics.bounds import allowed_errors, plain_bound
-from ..numerics.dtypes import wide
+from ..numerics.dtypes import dtype_name, torch_dtype, wide
 from ..numerics.trees import Leaf, identical, map_leaves, map_tensors, tensors
 from ..trials import (
     Arguments,
@@ -43,6 +43,9 @@ def why_not_floating(trial: Trial) -> str | None:
         return f"{trial.dtype} has no gradient"
     if not trial.case.differentiable:
         return "declared differentiable=False"
+    declared = trial.case.output_dtype
+    if isinstance(declared, (str, torch.dtype)) and not is_floating(torch_dtype(dtype_name(declared))):
+        return f"its output is declared as {dtype_name(declared)}, which has no gradient"
     return None
 
 
@@ -116,6 +119,10 @@ class Exact:
         self.trial = trial
         self.reference = trial.case.reference if own else None
         self._exact = trial.exact()
+        #: The narrowest dtype that is computed in: the trial's, or that of an input of a fixed dtype.
+        fixed = [torch_dtype(i.dtype) for i in trial.case.inputs if isinstance(i, Tensor) and i.dtype is not None]
+        dtypes = [dtype for dtype in (trial.torch_dtype, *fixed) if is_floating(dtype)]
+        self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps, default=torch.float64)
         self._module = trial.subject(training).module
         if self._module is not None:
             cast_module(self._module, self._exact.torch_dtype, "cpu")
@@ -166,7 +173,7 @@ class Exact:
         return dict(zip(wanted, found, strict=True))
 
     def bounds(self, inputs: Arguments, expected: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
-        """The allowed error of each result; None for integers and booleans."""
+        """The allowed error of each result for these exact inputs; None for integers and booleans."""
         values = self.values(inputs)
         names = list(values)
         floating = [index for index, result in enumerate(expected) if is_floating(result.dtype)]
@@ -176,7 +183,7 @@ class Exact:
             return [results[index].value.detach() for index in floating]
 
         kept = [expected[index].detach() for index in floating]
-        found = allowed_errors(compute, list(values.values()), kept, self.trial.torch_dtype, generator(self.trial))
+        found = allowed_errors(compute, list(values.values()), kept, self.dtype, generator(self.trial))
         bounds: list[torch.Tensor | None] = [None] * len(expected)
         for index, bound in zip(floating, found, strict=True):
             bounds[index] = bound

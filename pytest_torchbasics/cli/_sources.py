@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ..results.collect import RUN_JSON
 from ..results.errors import ResultError
 from ..results.load import load, sources
-from ..results.safe import check_name, read_bytes, safe_text
-from ..results.store import LATEST, RunFolder, status_of
+from ..results.safe import safe_text
+from ..results.store import RunFolder, status_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +87,7 @@ def _split(argument: str) -> list[str]:
 
 
 def _latest(results: Path) -> Path:
-    file = results / LATEST
-    if file.exists():
-        name = check_name(read_bytes(file, 1_000).decode("utf-8", "replace").strip(), f"the content of {file}")
-        if (results / "runs" / name).is_dir():
-            return results / "runs" / name
+    """The newest run, whether it finished or not: the ids sort by time."""
     runs = sorted((results / "runs").glob(f"*/{RUN_JSON}"))
     if not runs:
         raise ResultError("holds no run yet; pytest --results=DIR makes one, --results names another folder", results)
@@ -104,7 +100,10 @@ def _incomplete(frame: pd.DataFrame, paths: Sequence[Path]) -> str:
             continue
         status = status_of(RunFolder.open(path))
         if status == "damaged":
-            raise ResultError("its files are not those that the run wrote; the journals in it may still be read", path)
+            journals = ", ".join(str(journal) for journal in RunFolder.open(path).journals())
+            raise ResultError(
+                f"its files are not those that the run wrote; name its journal to read that: {journals}", path
+            )
         if status != "complete":
             return f"the run {path.name} is {status}"
     absent = int(frame["outcome"].isin(["not_run", "crashed"]).sum())

@@ -30,7 +30,7 @@ def configure(config: pytest.Config) -> None:
     from .settings import devices_of, settings_of
 
     settings = settings_of(config)
-    if settings.device_names is not None and not settings.notes:
+    if settings.device_names is not None and not settings.device_is_foreign:
         devices_of(config)
 
 

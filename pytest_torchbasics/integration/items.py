@@ -8,13 +8,14 @@ JSON and xdist see names and nothing else.
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pytest
 
-from ..cases import Case
-from ..checks import check_names
+from ..cases import Case, CaseError
+from ..checks import check_names, parse_checks
 from . import markers
 from .configuring import register_item_marks
 from .settings import Settings, devices_of, settings_of
@@ -23,6 +24,8 @@ from .settings import Settings, devices_of, settings_of
 AXES = ("case", "check", "phase", "mode", "device", "dtype")
 #: The fixtures that carry the device and the dtype of a case where another plugin has fixtures of those names.
 STAND_IN = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
+#: Fixtures of ours whose names another plugin may have as well.
+OWN_NAMES = (*AXES, "measure", "generator")
 #: The fixture that carries the name of the check. `check` itself has no parameter, so that its scope is its own
 #: in every pytest.
 CHECK = "torchbasics_check"
@@ -63,11 +66,18 @@ def _give_way_to_other_plugins(metafunc: pytest.Metafunc) -> None:
     pytest-playwright's `device` is a phone to emulate, which its own fixtures ask for. Among plugins pytest prefers the
     one that was registered last, which is a matter of chance.
     """
-    for name in STAND_IN:
+    gave_way = False
+    for name in OWN_NAMES:
         definitions = _definitions(metafunc, name)
         others = [definition for definition in definitions if not _is_own(definition)]
         if others and _is_own(definitions[-1]):
             metafunc._arg2fixturedefs[name] = [*filter(_is_own, definitions), *others]
+            gave_way = True
+    if gave_way:
+        # What only our fixture asked for is not asked for any more.
+        asked = set(inspect.signature(metafunc.function).parameters)
+        kept = [n for n in metafunc.fixturenames if n in asked or not any(map(_is_own, _definitions(metafunc, n)[-1:]))]
+        metafunc.fixturenames[:] = kept
 
 
 class CaseName(str):
@@ -90,6 +100,10 @@ class _Expansion:
         self.config = metafunc.config
         self.settings: Settings = settings_of(self.config)
         self.definition = metafunc.definition
+        cases = markers.read(self.definition, "cases")
+        if cases is None:
+            _give_way_to_other_plugins(metafunc)
+        self.cases: tuple[Case, ...] | None = cases
         given = {
             name.strip()
             for marker in self.definition.iter_markers("parametrize")
@@ -104,19 +118,25 @@ class _Expansion:
         self.available = [axis for axis in AXES if axis in names]
 
     def parametrize(self) -> None:
-        cases = markers.read(self.definition, "cases")
+        cases = self.cases
         if cases is None:
             if self.kind:
                 raise ValueError(f"the fixture {self.kind!r} needs @pytest.mark.cases([...])")
-            _give_way_to_other_plugins(self.metafunc)
             self._parametrize_plainly()
             return
         for name in markers.MARKERS:
             markers.read_all(self.definition, name)  # wrong arguments are an error now, not when the test runs
+        if not self.kind:
+            raise ValueError("it is marked with cases, but takes none of the fixtures check, measure and case")
         self.axes = [axis for axis in self.available if not self._is_projects(axis)]
+        for name in ("case", "mode", "phase"):
+            if name in self.available and name not in self.axes:
+                raise ValueError(
+                    f"the project has a fixture {name!r} of its own, which {self.kind} cannot use: rename it"
+                )
         rows = [row for case in cases if self._in_shard(case) for row in self._rows(case)]
         if not rows:
-            rows = [self._nothing("none", f"no case is in shard {self.settings.shard}")]
+            rows = [self._nothing(None, f"no case is in this shard ({'/'.join(map(str, self.settings.shard or ()))})")]
         names = [self._fixture(axis) for axis in self.axes]
         self.metafunc.parametrize(names, rows, indirect=True, scope=self._scope())
 
@@ -139,11 +159,12 @@ class _Expansion:
         axes = {axis: self._values(axis, case) for axis in self.axes if axis != "case"}
         for axis, values in axes.items():
             if not values:
-                yield self._nothing(case.name, self._why_empty(axis, case))
+                yield self._nothing(case, self._why_empty(axis, case))
                 return
         for combination in _product(axes):
             chosen = {"case": CaseName(case), **combination}
-            parts = [chosen[axis] for axis in self.axes if not (self._is_check and chosen[axis] == "eager")]
+            shown = [axis for axis in self.axes if not (axis == "mode" and self._is_check and chosen[axis] == "eager")]
+            parts = [chosen[axis] for axis in shown]
             kinds = {"check": pytest.mark.correctness, "measure": pytest.mark.speed}
             marks = [kinds[self.kind]] if self.kind in kinds else []
             marks += _kind_marks(chosen["device"]) if "device" in chosen else []
@@ -190,9 +211,13 @@ class _Expansion:
         what = ", ".join(of_case or declared or ())
         return f"nothing selected: it is declared for the {axis}s {what}, and the options select none of them"
 
-    def _nothing(self, name: str, reason: str) -> Any:
+    def _nothing(self, case: Case | None, reason: str) -> Any:
         """A visible, skipped item in place of none."""
-        return pytest.param(*[None] * len(self.axes), id=f"{name}-none", marks=pytest.mark.skip(reason=reason))
+        known = {"case": CaseName(case)} if case is not None else {}
+        name = case.name if case is not None else "no-case"
+        return pytest.param(
+            *(known.get(axis) for axis in self.axes), id=f"{name}-none", marks=pytest.mark.skip(reason=reason)
+        )
 
     def _fixture(self, axis: str) -> str:
         """The fixture that carries the axis: the one of its name, if it is ours."""
@@ -233,13 +258,16 @@ class _Expansion:
             return
         for kind in ("skip", "known_failure", "unsupported"):
             for declared in getattr(case, kind):
-                if declared.check not in (None, *check_names()):
-                    markers.known_failure(declared.reason, check=declared.check)
+                if declared.check is not None:
+                    parse_checks([declared.check])
+                if declared.device is not None:
+                    markers.device_kinds([declared.device])
+        markers.device_kinds(case.devices or ())
         from ..trials import Trial
 
         try:
             hashes[key] = Trial(case, "cpu", "float32").case_hash()
-        except ValueError:
+        except CaseError:
             raise
         except Exception as error:
             raise ValueError(f"case {case.name!r}: its factory raised {type(error).__name__}: {error}") from error

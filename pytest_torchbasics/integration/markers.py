@@ -20,7 +20,7 @@ def cases(cases: Iterable[Case]) -> tuple[Case, ...]:
 
 def devices(*names: str) -> tuple[str, ...]:
     """devices(*names): the devices that the test is for, such as "cuda"; --device narrows them."""
-    return _names("devices", names)
+    return device_kinds(_names("devices", names))
 
 
 def dtypes(*names: Any) -> tuple[str, ...]:
@@ -106,6 +106,20 @@ def _bind(marker: pytest.Mark) -> Any:
 
         text = str(error) if isinstance(error, CaseError) else f"@pytest.mark.{marker.name}: {error}"
         raise MarkerError(text) from None
+
+
+def device_kinds(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, if each is of a known kind of device; it need not be on this machine.
+
+    Raises:
+        ValueError: one is not.
+    """
+    from ..backends import known_kinds
+
+    for name in names:
+        if name.split(":")[0] not in known_kinds():
+            raise ValueError(f"unknown device {name!r}; the kinds are: {', '.join(known_kinds())}")
+    return tuple(names)
 
 
 def _names(marker: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..backends import backend_for
 from ..cases import Case, Declared
 from ..results.rows import Cell, MetricValue, Row
 from . import markers
@@ -67,23 +68,27 @@ class Measurer(Called):
 
     def _measure(self, trial: Trial, record: Record) -> Measurement | None:
         __tracebackhide__ = True
+        if reason := backend_for(trial.device).supports(trial.torch_dtype):
+            record(self._row("unsupported", reason))
+            pytest.skip(f"unsupported: {reason}")
         from ..timing import DoesNotApply, measure, run_once
         from ..timing.workloads import workload
 
         work: Workload = workload(trial)
         try:
             if not getattr(self.benchmark, "enabled", True):
-                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device))
+                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device, seed=trial.seed))
                 record(self._row("skipped", "timing is switched off; the phase ran once"))
                 return None
             if self.clock is None:
-                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device))
+                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device, seed=trial.seed))
             measurement = measure(
                 work,
                 self.cell.phase,
                 self.cell.device,
                 threads=TIMING_THREADS,
                 quality=settings_of(self.config).quality,
+                seed=trial.seed,
             )
         except DoesNotApply as reason:
             record(self._row("not_applicable", str(reason)))
@@ -130,6 +135,7 @@ class Measurer(Called):
             reason=reason,
             nodeid=self.node.nodeid,
             case_hash=hashes.get((self.case.name, id(self.case)), ""),
+            timer=measurement.timer if measurement else "",
             flags=measurement.flags if measurement else (),
             metrics=tuple(MetricValue(**vars(m)) for m in measurement.metrics) if measurement else (),
             samples_ns=measurement.samples_ns if measurement else (),

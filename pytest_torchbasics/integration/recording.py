@@ -16,17 +16,20 @@ import pytest
 
 from ..results.journal import Journal
 from ..results.rows import Cell, Row
-from ..results.store import RunFolder
+from ..results.store import RunFolder, new_run_id
 from .items import CHECK, STAND_IN
 from .settings import settings_of
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
-#: The temporary folder of a run without --results.
-TEMPORARY: pytest.StashKey[Path] = pytest.StashKey()
 
+#: How long a worker waits for the first one to make the folder, which looks at the machine first.
+FOLDER_PATIENCE_S = 120
 #: How many threads torch computes with while it is timed.
 TIMING_THREADS = 1
+
+#: Outcomes that say already that the test failed.
+FAILURES = ("failed", "error", "xpassed", "crashed", "timeout")
 
 Record = Callable[[Row], None]
 
@@ -38,7 +41,7 @@ class Recorder:
         self.cells = cells
         self.journal = Journal(folder.journal_path(worker))
         self.journal.header(folder.run_id, worker)
-        self._recorded: set[str] = set()
+        self._recorded: dict[str, Row] = {}
         self._passed: set[str] = set()
 
     @contextlib.contextmanager
@@ -64,7 +67,7 @@ class Recorder:
 
     def end(self, row: Row) -> None:
         """Journal the row of a cell."""
-        self._recorded.add(row.nodeid)
+        self._recorded[row.nodeid] = row
         self.journal.end(row)
 
     def has_passed(self, nodeid: str) -> bool:
@@ -72,13 +75,20 @@ class Recorder:
         return nodeid in self._passed
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A row for an item that ended before its cell was begun: skipped by a mark, or failed in its set-up."""
+        """A row for an item that was skipped by a mark, or that failed before or after its own row.
+
+        The last row of a cell counts: a check that passed in a test that fails afterwards is no pass.
+        """
         cell = self.cells.get(report.nodeid)
-        if cell is None or report.nodeid in self._recorded:
+        if cell is None:
             return
         if report.when == "call" and report.passed:
             self._passed.add(report.nodeid)
-        if report.skipped or report.failed:
+        recorded = self._recorded.get(report.nodeid)
+        if report.failed and recorded is not None and recorded.outcome not in FAILURES:
+            reason = f"the test failed after its {recorded.outcome} row: {_reason(report)}"
+            self.end(dataclasses.replace(recorded, outcome="error", reason=reason, reason_code=f"in_{report.when}"))
+        if recorded is None and (report.skipped or report.failed):
             outcome = "skipped" if report.skipped else "error"
             self.end(
                 Row(
@@ -121,14 +131,12 @@ def start(session: pytest.Session) -> None:
         return
     worker = getattr(config, "workerinput", None)
     if worker is None:
-        folder = open_folder(config)
+        folder, name = open_folder(config), ""
         folder.write_plan(list(cells.values()))
-        name = ""
     else:
-        folder = RunFolder.open(Path(worker["torchbasics_folder"]))
-        name = worker["workerid"]
-        if name == "gw0":  # every worker collects the same items
-            folder.write_plan(list(cells.values()))
+        path, name = Path(worker["torchbasics_folder"]), worker["workerid"]
+        # Every worker collects the same items; the first one makes the folder, if the controller has not.
+        folder = _first_workers_folder(config, path, list(cells.values())) if name == "gw0" else _wait_for(path)
     config.stash[RECORDER] = Recorder(config, folder, cells, name)
     config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
 
@@ -140,25 +148,65 @@ def open_folder(config: pytest.Config) -> RunFolder:
         pytest.UsageError: it cannot be written to.
     """
     if FOLDER not in config.stash:
-        from .summary import Conclusion
-
-        settings = settings_of(config)
-        root = settings.results
-        if root is None:
-            root = config.stash[TEMPORARY] = Path(tempfile.mkdtemp(prefix="torchbasics-"))
-            config.add_cleanup(lambda: shutil.rmtree(root, ignore_errors=True))
-        try:
-            config.stash[FOLDER] = RunFolder.create(
-                root,
-                argv=list(config.invocation_params.args),
-                settings={key: str(value) for key, value in dataclasses.asdict(settings).items()},
-                leg=settings.leg,
-                shard="/".join(map(str, settings.shard or ())),
-            )
-        except (OSError, ValueError) as error:
-            raise pytest.UsageError(f"--results={root}: {error}") from None
-        config.pluginmanager.register(Conclusion(config), "torchbasics-conclusion")
+        _conclude_in(config, _create(config, _root(config), None))
     return config.stash[FOLDER]
+
+
+def announce_folder(config: pytest.Config) -> RunFolder:
+    """The folder of a run under xdist, for its controller, which does not know whether anything is ours.
+
+    With --results it is made, and proved to be writable, before anything runs; else the first worker makes it.
+    """
+    if FOLDER not in config.stash and settings_of(config).results is None:
+        run_id = new_run_id()
+        _conclude_in(config, RunFolder(_root(config) / "runs" / run_id, run_id))
+    return open_folder(config)
+
+
+def _conclude_in(config: pytest.Config, folder: RunFolder) -> None:
+    from .summary import Conclusion
+
+    config.stash[FOLDER] = folder
+    config.pluginmanager.register(Conclusion(config), "torchbasics-conclusion")
+
+
+def _root(config: pytest.Config) -> Path:
+    """--results, or a folder that is removed at the end."""
+    if (root := settings_of(config).results) is not None:
+        return root
+    temporary = Path(tempfile.mkdtemp(prefix="torchbasics-"))
+    config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True))
+    return temporary
+
+
+def _create(config: pytest.Config, root: Path, run_id: str | None) -> RunFolder:
+    settings = settings_of(config)
+    try:
+        return RunFolder.create(
+            root,
+            run_id,
+            argv=list(config.invocation_params.args),
+            settings={key: str(value) for key, value in dataclasses.asdict(settings).items()},
+            leg=settings.leg,
+            shard="/".join(map(str, settings.shard or ())),
+        )
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--results={root}: {error}") from None
+
+
+def _first_workers_folder(config: pytest.Config, path: Path, plan: list[Cell]) -> RunFolder:
+    folder = RunFolder.open(path) if RunFolder.is_at(path) else _create(config, path.parent.parent, path.name)
+    folder.write_plan(plan)
+    return folder
+
+
+def _wait_for(path: Path) -> RunFolder:
+    deadline = time.monotonic() + FOLDER_PATIENCE_S
+    while not RunFolder.is_at(path):
+        if time.monotonic() > deadline:
+            raise pytest.UsageError(f"the first worker has not made the folder of the results: {path}")
+        time.sleep(0.02)
+    return RunFolder.open(path)
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:
@@ -190,7 +238,7 @@ def _reason(report: pytest.TestReport) -> str:
     longrepr = report.longrepr
     text = str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).strip()
     lines = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
-    return lines[0] if lines else text.splitlines()[-1] if text else ""
+    return lines[0] if lines else text.splitlines()[-1].removeprefix("Skipped: ") if text else ""
 
 
 def _now() -> str:

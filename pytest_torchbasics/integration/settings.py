@@ -28,6 +28,7 @@ class Settings:
         device_source: the option or ini key the names come from, for messages.
         dtypes: selected dtypes.
         measure_dtypes: selected dtypes for timing.
+        device_is_foreign: the names come from an option of somebody else, whose tests may not need the device.
         notes: lines for the header about options that belong to others.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     leg: str
     shard: tuple[int, int] | None
     quality: str
+    device_is_foreign: bool
     notes: tuple[str, ...]
 
 
@@ -75,6 +77,7 @@ def _read_settings(config: pytest.Config) -> Settings:
         leg=_leg(values["leg"]),
         shard=_shard(shard) if shard.text else None,
         quality=(_choice(values["timer-quality"], _qualities) or ("standard",))[0],
+        device_is_foreign=values["device"].text is None,
         notes=tuple(notes),
     )
 
@@ -109,7 +112,7 @@ class _Value(NamedTuple):
     def of(cls, config: pytest.Config, name: str) -> _Value:
         option = next(option for option in OPTIONS if option.name == name)
         given = config.getoption(option.dest, None)
-        if given not in (None, False):
+        if given is not None and given is not False:
             text = ",".join(given) if isinstance(given, list) else str(given)
             return cls(f"--{name}={text}", text, True)
         written = config.getini(option.dest) if option.ini else None

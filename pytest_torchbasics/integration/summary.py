@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,8 @@ class Conclusion:
         recorder = self.config.stash.get(RECORDER, None)
         if recorder is not None:
             recorder.journal.close()
+        if not folder.path.exists():
+            return  # under xdist, where nothing was ours
         if not folder.has_rows():
             folder.discard()
             return
@@ -98,6 +101,7 @@ class Conclusion:
         if not self._kept():
             return ["no files were kept: give --results=DIR"]
         return [
-            f"results: {folder}  (pytest_torchbasics.load, or: torchbasics show {folder})",
+            f"results: {folder}",
             f"report:  {folder / 'report.html'}",
+            f"again:   torchbasics show {shlex.quote(str(folder))}",
         ]

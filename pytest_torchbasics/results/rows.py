@@ -125,6 +125,7 @@ class Row:
         duration_s: how long it took in all.
         started_at: ISO time in UTC.
         nodeid: pytest's name of the test, to run it again.
+        timer: what the headline time is; times of different timers are not comparable.
         case_hash: hash of what is computed; rows with different hashes are not comparable.
         flags: short words on the quality of the measurement.
         metrics: what was measured.
@@ -139,6 +140,7 @@ class Row:
     started_at: str = ""
     nodeid: str = ""
     case_hash: str = ""
+    timer: str = ""
     flags: tuple[str, ...] = ()
     metrics: tuple[MetricValue, ...] = ()
     samples_ns: tuple[int, ...] = ()
@@ -157,6 +159,7 @@ class Row:
             started_at=text(self.started_at),
             nodeid=text(self.nodeid),
             case_hash=text(self.case_hash),
+            timer=text(self.timer),
             flags=flags,
             metrics=tuple(_finite(metric) for metric in self.metrics),
             samples_ns=tuple(ns for sample in self.samples_ns if (ns := integer(sample)) is not None),
@@ -217,7 +220,7 @@ class Row:
 
 CELL_TEXTS = ("kind", "case", "check", "phase", "mode", "device", "dtype")
 CELL_KEYS = tuple(field.name for field in fields(Cell))
-ROW_TEXTS = ("reason", "reason_code", "started_at", "nodeid", "case_hash")
+ROW_TEXTS = ("reason", "reason_code", "started_at", "nodeid", "case_hash", "timer")
 
 
 def cell_from_json(data: object, path: Path | None = None, line: int | None = None) -> Cell:

@@ -28,7 +28,7 @@ RUN_COLUMNS = (
 )
 #: Before the metrics, and after them, in the wide table.
 FIRST_COLUMNS = ("run_id", *KEYS, "outcome", "reason", "reason_code", "duration_s")
-LAST_COLUMNS = ("flags", "case_hash", "nodeid", "started_at", *RUN_COLUMNS)
+LAST_COLUMNS = ("flags", "timer", "case_hash", "nodeid", "started_at", *RUN_COLUMNS)
 #: Columns of text that few values share among many rows.
 CATEGORIES = (
     "run_id",
@@ -42,6 +42,7 @@ CATEGORIES = (
     "outcome",
     "reason_code",
     "case_hash",
+    "timer",
     "env_id",
     "machine_key",
     "device_name",

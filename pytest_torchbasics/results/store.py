@@ -111,6 +111,11 @@ class RunFolder:
         )
         return folder
 
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """True if a run was begun in this folder."""
+        return (path / RUN_JSON).is_file()
+
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
         """An existing run folder.

@@ -23,7 +23,7 @@ def rows_table(rows: Sequence[Row], record: Mapping[str, Any]) -> Any:
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {name: [getattr(row.cell, name) for row in rows] for name in KEYS}
-    for name in ("outcome", "reason", "reason_code", "duration_s", "started_at", "nodeid", "case_hash"):
+    for name in ("outcome", "reason", "reason_code", "duration_s", "started_at", "nodeid", "case_hash", "timer"):
         columns[name] = [getattr(row, name) for row in rows]
     columns["flags"] = [list(row.flags) for row in rows]
     columns["metrics"] = [[vars(metric) for metric in row.metrics] for row in rows]

@@ -97,7 +97,9 @@ def measure(
         else:
             timed = time_on_cpu(work, clock, preset)
         seconds = (clock.wall_ns() - start) * 1e-9
-    values = {"median": timed.series["median"], "first_call": (timed.first_call_s,), **timed.series}
+    # The other phases have called forward before, to see what has a gradient.
+    first = {"first_call": (timed.first_call_s,)} if phase == "forward" else {}
+    values = {"median": timed.series["median"], **first, **timed.series}
     headline = values["median"]
     return Measurement(
         metrics=tuple(measured(metric, series) for metric, series in values.items()),

@@ -46,7 +46,7 @@ _ALL = (
     Metric(
         "median", "s", "lower", "the headline: time of one call; on an accelerator of the device, if it can be told"
     ),
-    Metric("first_call", "s", "lower", "the first call, with all that is done once"),
+    Metric("first_call", "s", "lower", "forward alone: the first call, with all that is done once"),
     Metric("wall_over_cpu", "", "none", "wall time by CPU time of the thread: above 1 it was held up"),
     Metric("device", "s", "lower", "the accelerator's own time of one call, the host hidden behind a backlog"),
     Metric("host", "s", "lower", "the host's time to enqueue one call on an idle device"),

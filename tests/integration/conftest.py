@@ -22,7 +22,7 @@ for module in pkgutil.walk_packages(pytest_torchbasics.__path__, "pytest_torchba
 CASES = """
 import pytest, torch
 from torch import nn
-from pytest_torchbasics import Tensor, layer, op
+from pytest_torchbasics import Declared, Tensor, layer, op
 
 LINEAR = layer("linear", lambda: nn.Linear(4, 2), Tensor("N", 4), output=("N", 2))
 MATMUL = op("matmul", torch.matmul, Tensor(2, 3), Tensor(3, 2), output=(2, 2))

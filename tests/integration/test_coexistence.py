@@ -105,6 +105,27 @@ def test_names_that_a_test_parametrizes_or_defines_itself_are_its_own(run: Run, 
     run().assert_outcomes(passed=4)
 
 
+def test_a_device_of_ours_is_tried_though_another_option_is_foreign(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('def pytest_addoption(parser):\n    parser.addoption("--dtype", default="float32")\n')
+    pytester.makepyfile(test_it=TESTS)
+    assert run("--device=cuda:99", device=None).ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_another_plugins_check_is_theirs_in_their_tests(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        other_plugin="""
+        import pytest
+
+        @pytest.fixture
+        def check():
+            return "theirs"
+        """,
+        test_theirs="def test_theirs(check):\n    assert check == 'theirs'\n",
+    )
+    pytester.syspathinsert()
+    run("-p", "other_plugin", "-k", "theirs").assert_outcomes(passed=1)
+
+
 def test_beside_pytest_torch(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS, test_theirs="def test_theirs(torch_device):\n    assert torch_device\n")
     result = run("--torch-device=cpu", "-k", "theirs or linear-shape", others=("pytest_torch",), apart=True)

@@ -74,11 +74,8 @@ def test_a_known_failure_does_not_hide_an_error(run: Run, pytester: pytest.Pytes
 
 
 def test_a_known_failure_of_one_dtype_covers_no_other(run: Run, pytester: pytest.Pytester) -> None:
-    case = BATCH_MEAN.format(facts=', known_failure=pytest_torchbasics.Declared("why", check="batch", dtype="float64")')
+    case = BATCH_MEAN.format(facts=', known_failure=Declared("why", check="batch", dtype="float64")')
     write(pytester, case)
-    pytester.path.joinpath("test_it.py").write_text(
-        "import pytest_torchbasics\n" + pytester.path.joinpath("test_it.py").read_text()
-    )
     run("--dtype=float32,float64").assert_outcomes(failed=1, xfailed=1)
 
 
@@ -144,6 +141,21 @@ def test_a_tolerance_wider_than_the_values_fails(run: Run, pytester: pytest.Pyte
     result = run("--dtype=bfloat16")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the declared tolerance is wider than the values*"])
+
+
+def test_a_check_that_passes_in_a_test_that_fails_afterwards_is_no_pass(run: Run, pytester: pytest.Pytester) -> None:
+    write(pytester, "LINEAR", '"shape"', body="check(); assert 1 == 2")
+    run("--results=out").assert_outcomes(failed=1)
+    frame = rows(pytester)
+    assert list(frame["outcome"]) == ["error"]
+    assert "failed after its passed row" in frame["reason"][0]
+
+
+def test_a_marked_test_that_takes_no_fixture_is_an_error(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it="from cases import *\n@pytest.mark.cases(CASES)\ndef test_it():\n    pass\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*marked with cases, but takes none of the fixtures check, measure and case*"])
 
 
 def test_a_check_that_is_never_called_fails(run: Run, pytester: pytest.Pytester) -> None:
