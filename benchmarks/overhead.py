@@ -81,9 +81,8 @@ def main() -> int:
     if importlib.util.find_spec("xdist") is not None:
         parallel = measure(1, max(3, arguments.rounds // 3), plugins, ["-p", "xdist", "-n1"])
         for name in plugins:
-            print(
-                f"{name:20} {statistics.median(parallel[name]) * 1e3:10.1f} {added(parallel, name) * 1e3:10.1f}  with -n1"
-            )
+            run, more = statistics.median(parallel[name]) * 1e3, added(parallel, name) * 1e3
+            print(f"{name:20} {run:10.1f} {more:10.1f}  with -n1")
     print(f"{'allowed':20} {'':10} {LIMIT_RUN_MS:10.1f} {LIMIT_TEST_MS:18.4f}")
     per_test = (added(many, "pytest-torchbasics") - added(one, "pytest-torchbasics")) / (arguments.tests - 1)
     return int(added(one, "pytest-torchbasics") * 1e3 > LIMIT_RUN_MS or per_test * 1e3 > LIMIT_TEST_MS)
