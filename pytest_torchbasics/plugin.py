@@ -59,7 +59,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Turn a test of ours into its items."""
-    if not _OWN.isdisjoint(metafunc.fixturenames) or any(m.name == "cases" for m in metafunc.definition.own_markers):
+    marks = metafunc.definition.own_markers
+    if not _OWN.isdisjoint(metafunc.fixturenames) or (marks and any(mark.name == "cases" for mark in marks)):
         from .integration import items
 
         items.parametrize(metafunc)

@@ -45,7 +45,7 @@ def _one(trial: Trial, subject: Subject, inputs: Arguments, positions: tuple[int
     for leaf in whole:
         if leaf.value.dim() == 0 or leaf.value.shape[0] != size:
             return failed(
-                f"output{leaf.path} of a batch of {size} has shape {tuple(leaf.value.shape)}: no batch in dimension 0",
+                f"output{leaf.path} of a batch of {size} has no batch in dimension 0, but shape {tuple(leaf.value.shape)}",
                 "the batch is flattened, squeezed or reduced; if it is meant (a loss, a state with the batch in another "
                 "dimension), declare batch=()",
             )
