@@ -45,9 +45,9 @@ def _one(trial: Trial, subject: Subject, inputs: Arguments, positions: tuple[int
     for leaf in whole:
         if leaf.value.dim() == 0 or leaf.value.shape[0] != size:
             return failed(
-                f"output{leaf.path} of a batch of {size} has no batch in dimension 0, but shape {tuple(leaf.value.shape)}",
-                "the batch is flattened, squeezed or reduced; if it is meant (a loss, a state with the batch in another "
-                "dimension), declare batch=()",
+                f"output{leaf.path} has no batch in dimension 0: {size} items give shape {tuple(leaf.value.shape)}",
+                "the batch is flattened, squeezed or reduced; if it is meant (a loss, a state with the batch "
+                "elsewhere), declare batch=()",
             )
     bounds = loose_bound(trial, inputs, [leaf.value for leaf in whole])
     largest = 0.0
