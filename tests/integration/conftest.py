@@ -41,6 +41,12 @@ def test_speed(measure):
     measure()
 """
 
+#: A run in this process may find the plugin imported already, which depends on how the outer run was started.
+FILTERS = """filterwarnings =
+    error
+    ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning
+"""
+
 Run = Callable[..., pytest.RunResult]
 
 #: Plugins that are installed for the coexistence tests, and switched off in all others.
@@ -57,7 +63,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pytester.makepyfile(cases=CASES)
-    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.makeini(f"[pytest]\n{FILTERS}")
 
     def run(
         *arguments: str, device: str | None = "cpu", others: tuple[str, ...] = (), apart: bool = False

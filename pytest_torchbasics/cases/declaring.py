@@ -1,216 +1,26 @@
-"""Declaring what to test: `layer`, `op`, `Tensor` and the immutable `Case` they make.
-
-Declaring needs no torch; torch is imported when inputs are made.
-"""
+"""`layer` and `op`: every fact that an author gives is checked here, and put into its one internal form."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .numerics.dtypes import FLOATING, DtypeError, dtype_name, parse_dtypes
-
-if TYPE_CHECKING:
-    import torch
+from ..numerics.dtypes import DtypeError, parse_dtypes
+from .case import Case, Declared, Sizes, Tolerance
+from .tensor import CaseError, Tensor
 
 #: Sizes of the symbols that a case gives no sizes for: distinct primes, so that no two dimensions agree by
 #: chance, and two of each, so that nothing holds for one size only. Timing uses one larger size.
 DEFAULT_CHECK_SIZES = ((3, 5), (7, 2), (11, 13), (5, 3))
 DEFAULT_TIMING_SIZE = 32
-#: Ways to execute a case.
-MODES = ("eager", "compile")
 #: The symbol that stands for the batch dimension when `batch` is not given.
 BATCH_SYMBOL = "N"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/=,+-]{0,119}")
-_SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class CaseError(ValueError):
-    """A case that is declared wrongly; the message names the case and says what to do."""
-
-
-@dataclass(frozen=True, init=False)
-class Tensor:
-    """A tensor input: a shape of ints and symbols, and what it is filled with.
-
-    Args:
-        shape: sizes; a string is a symbol, whose values come from the case's `sizes`.
-        dtype: None for the dtype under test; else a fixed one (integer, bool and complex are first-class).
-        low, high: values are uniform in [low, high); floating tensors without them are standard normal,
-            integers are in [0, 10).
-        fill: one number for a constant tensor, or nested lists of values of the given shape.
-        requires_grad: None for what the dtype allows: floating and complex tensors do.
-
-    Raises:
-        CaseError: a size is neither an int >= 0 nor a symbol, or the options contradict each other.
-    """
-
-    shape: tuple[int | str, ...]
-    dtype: str | None
-    low: float | None
-    high: float | None
-    fill: Any
-    requires_grad: bool | None
-
-    def __init__(
-        self,
-        *shape: int | str,
-        dtype: str | torch.dtype | None = None,
-        low: float | None = None,
-        high: float | None = None,
-        fill: Any = None,
-        requires_grad: bool | None = None,
-    ) -> None:
-        for size in shape:
-            if isinstance(size, bool) or not isinstance(size, (int, str)):
-                raise CaseError(f"Tensor{shape}: a size is an int or a symbol, got {size!r}")
-            if isinstance(size, int) and size < 0:
-                raise CaseError(f"Tensor{shape}: size {size} is negative")
-            if isinstance(size, str) and not _SYMBOL.fullmatch(size):
-                raise CaseError(f"Tensor{shape}: {size!r} is no symbol (a name such as 'N')")
-        if fill is not None and (low is not None or high is not None):
-            raise CaseError(f"Tensor{shape}: give either fill or low and high, not both")
-        if low is not None and high is not None and not low < high:
-            raise CaseError(f"Tensor{shape}: low={low} is not below high={high}")
-        if dtype is not None:
-            try:
-                (dtype,) = parse_dtypes([dtype])
-            except DtypeError as error:
-                raise CaseError(f"Tensor{shape}: {error}") from None
-            except ValueError:
-                raise CaseError(f"Tensor{shape}: dtype {dtype_name(dtype)!r} is a group, give one") from None
-        if requires_grad and dtype is not None and not _has_gradients(dtype):
-            raise CaseError(f"Tensor{shape}: a tensor of dtype {dtype} has no gradient")
-        for name, value in (
-            ("shape", shape),
-            ("dtype", dtype),
-            ("low", low),
-            ("high", high),
-            ("fill", _freeze(fill)),
-            ("requires_grad", requires_grad),
-        ):
-            object.__setattr__(self, name, value)
-
-    @property
-    def constant(self) -> bool:
-        """True if every element is the same by declaration."""
-        return self.fill is not None and not isinstance(self.fill, tuple)
-
-    def make(self, sizes: Mapping[str, int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
-        """A tensor on the CPU, its values rounded to `dtype` (or to the tensor's own dtype).
-
-        The values are drawn in float64, so that they are the same in every dtype up to rounding.
-        """
-        import torch
-
-        from .numerics.dtypes import torch_dtype, wide
-
-        shape = [sizes[size] if isinstance(size, str) else size for size in self.shape]
-        wanted = dtype if self.dtype is None else torch_dtype(self.dtype)
-        if self.fill is not None:
-            values = torch.as_tensor(_thaw(self.fill), dtype=wide(wanted)).expand(shape).clone()
-        elif wanted.is_floating_point or wanted.is_complex:
-            values = self._draw(shape, wide(wanted), generator)
-        else:
-            low = 0 if self.low is None else int(self.low)
-            high = (2 if wanted == torch.bool else 10) if self.high is None else int(self.high)
-            values = torch.randint(low, max(high, low + 1), shape, generator=generator)
-        made = values.to(wanted)
-        differentiable = made.is_floating_point() or made.is_complex()
-        return made.requires_grad_(differentiable if self.requires_grad is None else self.requires_grad)
-
-    def _draw(self, shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
-        import torch
-
-        if self.low is None and self.high is None:
-            return torch.randn(shape, generator=generator, dtype=dtype)
-        low = 0.0 if self.low is None else self.low
-        high = low + 1.0 if self.high is None else self.high
-        return low + (high - low) * torch.rand(shape, generator=generator, dtype=dtype)
-
-
-@dataclass(frozen=True)
-class Declared:
-    """An exception an author declares, with its reason; None stands for every check, device or dtype."""
-
-    reason: str
-    check: str | None = None
-    device: str | None = None
-    dtype: str | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.reason, str) or not self.reason.strip():
-            raise CaseError(f"a declared exception needs a reason in words, got {self.reason!r}")
-        if self.dtype is not None:
-            full = parse_dtypes([self.dtype])
-            if len(full) > 1:
-                raise CaseError(f"dtype={self.dtype!r} is a group: declare one exception for each of {', '.join(full)}")
-            object.__setattr__(self, "dtype", full[0])
-
-    def covers(self, check: str | None, device: str, dtype: str) -> bool:
-        """True if it holds for this check (None: timing), device (`cuda` also covers `cuda:1`) and dtype."""
-        return (
-            (self.check is None or self.check == check)
-            and (self.device is None or self.device in (device, device.split(":")[0]))
-            and (self.dtype is None or self.dtype == dtype)
-        )
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Values of one symbol: for the checks, one after the other, and the one for timing."""
-
-    check: tuple[int, ...]
-    timing: int
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """An allowed error given by the author: atol + rtol * |expected|."""
-
-    rtol: float
-    atol: float
-
-
-@dataclass(frozen=True)
-class Case:
-    """A layer or an op with its inputs and everything its author knows. Made by `layer` and `op`."""
-
-    name: str
-    kind: str  # "layer" or "op"
-    target: Callable[..., Any]
-    inputs: tuple[Any, ...]
-    output: Any = None
-    output_dtype: Any = None
-    reference: Callable[..., Any] | None = None
-    samples: Callable[..., Any] | None = None
-    dtypes: tuple[str, ...] = FLOATING
-    devices: tuple[str, ...] | None = None
-    tolerance: Tolerance | None = None
-    sizes: Mapping[str, Sizes] = field(default_factory=lambda: MappingProxyType({}))
-    batch: tuple[int, ...] | None = None
-    random_in_training: bool | None = None
-    differentiable: bool = True
-    properties: tuple[Callable[..., Any], ...] = ()
-    skip: tuple[Declared, ...] = ()
-    known_failure: tuple[Declared, ...] = ()
-    unsupported: tuple[Declared, ...] = ()
-    prepare: Callable[..., Any] | None = None
-
-    def assignments(self) -> Iterator[Mapping[str, int]]:
-        """Values of the symbols for the checks: the j-th takes the j-th value of every symbol, in a circle."""
-        rounds = max((len(sizes.check) for sizes in self.sizes.values()), default=1)
-        for j in range(rounds):
-            yield {symbol: sizes.check[j % len(sizes.check)] for symbol, sizes in self.sizes.items()}
-
-    def timing_assignment(self) -> Mapping[str, int]:
-        """Values of the symbols for timing."""
-        return {symbol: sizes.timing for symbol, sizes in self.sizes.items()}
 
 
 def layer(name: str, factory: Callable[[], Any], *inputs: Any, **facts: Any) -> Case:
@@ -287,13 +97,10 @@ def _checked(case: Case) -> Case:
         raise CaseError("op() takes a function; for a module class use layer(name, factory, ...)")
     if case.samples is not None and case.inputs:
         raise CaseError("give either inputs or samples=, not both")
-    for name in ("samples", "reference", "prepare"):
-        value = getattr(case, name)
-        if value is not None and not callable(value):
-            raise CaseError(f"{name}= must be a function, got {value!r:.80}")
     for item in case.inputs:
         if isinstance(item, (tuple, list, Mapping)) and "Tensor(" in repr(item):
             raise CaseError("a Tensor inside a tuple, list or dict is not made; use samples= to make such arguments")
+    _signatures(case)
     symbols = _symbols(case.inputs)
     changes: dict[str, Any] = {
         "dtypes": parse_dtypes(_sequence(case.dtypes)),
@@ -309,10 +116,37 @@ def _checked(case: Case) -> Case:
     }
     if not changes["dtypes"]:
         raise CaseError("dtypes= is empty: it would test nothing")
-    for function in case.properties:
-        if not callable(function):
-            raise CaseError(f"properties= holds {function!r:.80}, which is no function")
     return replace(case, **changes)
+
+
+def _signatures(case: Case) -> None:
+    """Every function of the case takes what it will be called with."""
+    inputs = [f"input{position}" for position in range(len(case.inputs))]
+    calls: list[tuple[str, Any, list[str]]]
+    if case.kind == "layer":
+        calls = [("factory", case.target, []), ("reference", case.reference, ["module", *inputs])]
+    else:
+        calls = [("function", case.target, inputs), ("reference", case.reference, inputs)]
+    target = "module" if case.kind == "layer" else "op"
+    calls += [("properties", function, [target, *inputs]) for function in _sequence(case.properties)]
+    calls += [("prepare", case.prepare, ["module"]), ("samples", case.samples, ["device", "dtype", "generator"])]
+    for role, function, arguments in calls:
+        if function is None:
+            continue
+        if not callable(function):
+            raise CaseError(f"{role}= must be a function, got {function!r:.80}")
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            continue  # many functions written in C tell no signature
+        if case.samples is not None and role in ("function", "reference", "properties"):
+            continue  # how many arguments samples() makes is not known yet
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            name = getattr(function, "__name__", role)
+            called = f"{name}({', '.join(arguments)})"
+            raise CaseError(f"{role}: it is called as {called}, but it is {name}{signature}: {error}") from None
 
 
 def _symbols(inputs: tuple[Any, ...]) -> tuple[str, ...]:
@@ -410,15 +244,3 @@ def _sequence(value: Any) -> Sequence[Any]:
     if isinstance(value, (tuple, list)):
         return value
     return (value,)
-
-
-def _has_gradients(dtype: str) -> bool:
-    return dtype.startswith(("float", "bfloat", "complex"))
-
-
-def _freeze(value: Any) -> Any:
-    return tuple(_freeze(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-
-def _thaw(value: Any) -> Any:
-    return [_thaw(item) for item in value] if isinstance(value, tuple) else value
