@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
 
-from .base import Backend, Backlog, Event
-
-if TYPE_CHECKING:
-    import torch
+from .base import Backlog
+from .streams import StreamBackend
 
 #: The sleep kernel counts cycles of a clock that torch does not tell: its rate is measured with a sleep of at
 #: least this long, which is a thousand times the resolution of an event (0.5 us).
 _CALIBRATION_MS = 0.5
 
 
-class CudaBackend(Backend):
+class CudaBackend(StreamBackend):
     """GPUs behind torch.cuda."""
 
     kind = "cuda"
@@ -40,59 +37,6 @@ class CudaBackend(Backend):
         why = " ".join(str(caught[0].message).split())[:160] if caught else "no GPU or no driver"
         return f"torch finds no GPU: {why}"
 
-    def count(self) -> int:
-        """How many GPUs are visible."""
-        import torch
-
-        return torch.cuda.device_count()
-
-    def describe(self, index: int = 0) -> str:
-        """The name of the GPU."""
-        import torch
-
-        return torch.cuda.get_device_name(index)
-
-    def synchronize(self, device: str) -> None:
-        """Wait for all streams of the GPU."""
-        import torch
-
-        torch.cuda.synchronize(device)
-
-    def manual_seed(self, seed: int) -> None:
-        """Seed the current GPU's default generator."""
-        import torch
-
-        torch.cuda.manual_seed(seed)
-
-    def rng_state(self, device: str) -> torch.Tensor:
-        """The state of the GPU's default generator."""
-        import torch
-
-        return torch.cuda.get_rng_state(device)
-
-    def set_rng_state(self, state: torch.Tensor, device: str) -> None:
-        """Put the GPU's default generator into a state taken by `rng_state`."""
-        import torch
-
-        torch.cuda.set_rng_state(state, device)
-
-    def active(self, device: str) -> AbstractContextManager[object]:
-        """A context in which this GPU is the current one."""
-        import torch
-
-        return torch.cuda.device(device)
-
-    @property
-    def has_events(self) -> bool:
-        """True."""
-        return True
-
-    def event(self) -> Event:
-        """A CUDA event on the current stream."""
-        import torch
-
-        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-
     def backlog(self, device: str) -> Backlog | None:
         """torch's sleep kernel, its clock measured now; None in a torch that has lost this private function."""
         import torch
@@ -102,18 +46,6 @@ class CudaBackend(Backend):
             return None
         per_second = self._cycles_per_second(sleep, device)
         return lambda seconds: sleep(max(1, int(seconds * per_second)))
-
-    def reset_peak_memory(self, device: str) -> None:
-        """Reset the caching allocator's peak."""
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
-
-    def peak_memory(self, device: str) -> int | None:
-        """The caching allocator's peak of bytes in tensors."""
-        import torch
-
-        return torch.cuda.max_memory_allocated(device)
 
     @contextmanager
     def tf32_off(self) -> Iterator[None]:

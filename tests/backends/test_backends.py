@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import torch
 
 from pytest_torchbasics.backends import backend_for, backends
 from pytest_torchbasics.backends.fake import FakeBackend, Machine
+from pytest_torchbasics.backends.streams import StreamBackend
 
 
 @pytest.mark.parametrize("kind", backends())
@@ -142,3 +145,12 @@ def test_a_full_queue_makes_the_host_wait():
     for _ in range(3):
         machine.launch(host=0.0, device=1.0)
     assert machine.now == 1.0
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_torch_has_every_name_that_a_gpu_with_streams_needs(kind):
+    module = backend_for(kind).module
+    source = inspect.getsource(StreamBackend)
+    names = set(re.findall(r"self\.module\.(\w+)", source))
+    assert {"device_count", "synchronize", "Event", "max_memory_allocated"} <= names
+    assert not {name for name in names if not hasattr(module, name)}
