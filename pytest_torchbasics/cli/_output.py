@@ -19,6 +19,8 @@ from ..results.safe import escape_csv, safe_text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..report.document import Document
+
 FORMATS = ("terminal", "markdown", "html", "csv", "json")
 ENDINGS = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".csv": "csv", ".json": "json"}
 #: Of text that no terminal shows.
@@ -53,6 +55,22 @@ def screen(out: Path | None) -> tuple[int, bool]:
         columns = os.environ.get("COLUMNS", "")
         return (int(columns) if columns.isascii() and columns.isdigit() and len(columns) < 5 else WIDTH, False)
     return shutil.get_terminal_size((WIDTH, 24)).columns, not os.environ.get("NO_COLOR")
+
+
+def rendered(document: Document, format_: str, out: Path | None, details: bool = False) -> str:
+    """A report in one of the formats for people: terminal, markdown, html."""
+    if format_ == "markdown":
+        from ..report import markdown
+
+        return markdown.render(document)
+    if format_ == "html":
+        from ..report import html
+
+        return html.render(document)
+    from ..report import terminal
+
+    width, color = screen(out)
+    return terminal.render(document, width, color, details)
 
 
 def write(text: str, out: Path | None, format_: str) -> None:

@@ -147,17 +147,8 @@ def _rendered(table: pd.DataFrame, base: str, head: str, view: View) -> str:
     if view.format_ in ("csv", "json"):
         rows = table if view.everything else table[~table["verdict"].isin(UNCHANGED)]
         return output.csv_text(rows) if view.format_ == "csv" else output.json_text(rows)
-    if view.format_ == "markdown":
-        from ..report import markdown
+    from ..report.comparison import comparison
 
-        return markdown.comparison(table, base, head, metric=view.metric, everything=view.everything)
-    if view.format_ == "html":
-        from ..report import html
-
-        return html.comparison(table, base, head, metric=view.metric, everything=view.everything)
-    from ..report import terminal
-
-    width, color = output.screen(view.out)
-    return terminal.comparison(
-        table, base, head, metric=view.metric, everything=view.everything, width=width, color=color
-    )
+    # A page has room for everything.
+    document = comparison(table, base, head, view.metric, everything=view.everything, details=view.format_ == "html")
+    return output.rendered(document, view.format_, view.out)

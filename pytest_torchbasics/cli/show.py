@@ -50,15 +50,7 @@ def _rendered(runs: Runs, format_: str, details: bool, out: Path | None) -> str:
         "status": f"incomplete: {runs.incomplete}" if runs.incomplete else "complete",
         "files": ", ".join(map(str, runs.paths)),
     }
-    if format_ == "markdown":
-        from ..report import markdown
+    from ..report.summary import run_summary
 
-        return markdown.run_summary(runs.frame, about=about, details=details)
-    if format_ == "html":
-        from ..report import html
-
-        return html.run_summary(runs.frame, about=about)
-    from ..report import terminal
-
-    width, color = output.screen(out)
-    return terminal.run_summary(runs.frame, width=width, color=color, about=about, details=details)
+    document = run_summary(runs.frame, about, details or format_ == "html")  # a page has room for everything
+    return output.rendered(document, format_, out, details)

@@ -71,9 +71,10 @@ class Conclusion:
         terminalreporter.section("torchbasics", sep="=")
         if self.frame is not None:
             from ..report import terminal
+            from ..report.summary import run_summary
 
             width, color = terminalreporter._tw.fullwidth, terminalreporter._tw.hasmarkup
-            terminalreporter.write(terminal.run_summary(self.frame, width=width, color=color))
+            terminalreporter.write(terminal.render(run_summary(self.frame), width, color))
             for line in self._where():
                 terminalreporter.write_line(line)
         for line in self.lines:
@@ -91,10 +92,12 @@ class Conclusion:
         if not self._kept() or self.frame is None:
             return
         from ..report import html, markdown
+        from ..report.summary import run_summary
 
         folder = self.config.stash[FOLDER].path
-        (folder / "report.html").write_text(html.run_summary(self.frame), encoding="utf-8")
-        (folder / "report.md").write_text(markdown.run_summary(self.frame), encoding="utf-8")
+        page = html.render(run_summary(self.frame, details=True))
+        (folder / "report.html").write_text(page, encoding="utf-8")
+        (folder / "report.md").write_text(markdown.render(run_summary(self.frame)), encoding="utf-8")
 
     def _where(self) -> list[str]:
         folder = self.config.stash[FOLDER].path

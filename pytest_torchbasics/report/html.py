@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from ..results.safe import escape_html
-from . import comparison as comparisons
-from . import summary
 from .document import Block, Document, Entries, Facts, Heading, Line, Table, Text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Nothing may load or run, so that even a mistake in escaping stays text.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -42,25 +34,6 @@ li div { color: var(--soft); overflow-wrap: anywhere; } details { cursor: defaul
 details p { margin: .3rem 0 .2rem; color: var(--soft); overflow-wrap: anywhere; }
 @media print { body { max-width: none; } tbody tr:hover { background: none; } }
 """
-
-
-def run_summary(frame: pd.DataFrame, *, about: Mapping[str, str] | None = None, details: bool = True) -> str:
-    """The summary of the runs in a wide frame; arguments as in `report.summary`."""
-    return render(summary.run_summary(frame, about, details))
-
-
-def comparison(
-    table: pd.DataFrame,
-    base: str,
-    head: str,
-    *,
-    metric: str = "median_s",
-    about: Mapping[str, str] | None = None,
-    everything: bool = False,
-    details: bool = True,
-) -> str:
-    """The report of a comparison; arguments as in `report.comparison`."""
-    return render(comparisons.comparison(table, base, head, metric, about, everything, details))
 
 
 def render(document: Document) -> str:

@@ -2,35 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from ..results.safe import escape_markdown
-from . import comparison as comparisons
-from . import summary
 from .document import Block, Document, Entries, Facts, Heading, Line, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-def run_summary(frame: pd.DataFrame, *, about: Mapping[str, str] | None = None, details: bool = False) -> str:
-    """The summary of the runs in a wide frame; arguments as in `report.summary`."""
-    return render(summary.run_summary(frame, about, details))
-
-
-def comparison(
-    table: pd.DataFrame,
-    base: str,
-    head: str,
-    *,
-    metric: str = "median_s",
-    about: Mapping[str, str] | None = None,
-    everything: bool = False,
-    details: bool = False,
-) -> str:
-    """The report of a comparison; arguments as in `report.comparison`."""
-    return render(comparisons.comparison(table, base, head, metric, about, everything, details))
 
 
 def render(document: Document) -> str:

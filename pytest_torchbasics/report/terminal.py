@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..results.safe import safe_text, without_commands
-from . import comparison as comparisons
-from . import summary
 from .document import Column, Document, Entries, Facts, Heading, Line, Table, Text
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
     from rich.text import Text as RichText
 
@@ -26,45 +22,15 @@ ASCII = str.maketrans(
 )
 
 
-def run_summary(
-    frame: pd.DataFrame,
-    *,
-    width: int = 100,
-    color: bool = False,
-    about: Mapping[str, str] | None = None,
-    details: bool = False,
-) -> str:
-    """The summary of the runs in a wide frame, as text that ends in a newline.
+def render(document: Document, width: int = 100, color: bool = False, details: bool = False) -> str:
+    """A document as text that ends in a newline.
 
     Args:
-        frame: of `load`.
+        document: what is reported.
         width: of the terminal.
         color: write ANSI colours.
-        about: more facts for the header.
         details: leave nothing out.
     """
-    return render(summary.run_summary(frame, about, details), width, color, details)
-
-
-def comparison(
-    table: pd.DataFrame,
-    base: str,
-    head: str,
-    *,
-    metric: str = "median_s",
-    width: int = 100,
-    color: bool = False,
-    about: Mapping[str, str] | None = None,
-    everything: bool = False,
-    details: bool = False,
-) -> str:
-    """The report of a comparison, as text that ends in a newline; arguments as in `report.comparison`."""
-    document = comparisons.comparison(table, base, head, metric, about, everything, details)
-    return render(document, width, color, details)
-
-
-def render(document: Document, width: int, color: bool = False, details: bool = False) -> str:
-    """A document as text."""
     from rich.console import Console
 
     buffer = io.StringIO()

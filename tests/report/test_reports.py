@@ -10,6 +10,8 @@ import pytest
 
 from pytest_torchbasics.analysis.compare import compare
 from pytest_torchbasics.report import html, markdown, terminal
+from pytest_torchbasics.report.comparison import comparison
+from pytest_torchbasics.report.summary import run_summary
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.rows import Row
 from tests.results.making import check_cell, checked, realistic_rows, timed, timing_cell, write_run
@@ -24,14 +26,14 @@ def frame(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-
 @pytest.mark.parametrize("timing_dtypes", [("float32",), ("float64", "float32")])
 def test_the_summary_fits_the_terminal(tmp_path: Path, width: int, timing_dtypes: tuple[str, ...]) -> None:
     frame = load(write_run(tmp_path, realistic_rows(timing_dtypes=timing_dtypes, devices=("cpu", "cuda:0"))))
-    text = terminal.run_summary(frame, width=width)
+    text = terminal.render(run_summary(frame), width=width)
     assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
 def test_the_summary_tells_what_ran_what_does_not_apply_and_why(frame) -> None:  # type: ignore[no-untyped-def]
-    text = terminal.run_summary(frame, width=120)
+    text = terminal.render(run_summary(frame), width=120)
     for expected in (
         "devices  cpu (AMD EPYC 9354 32-Core Processor)",
         "✗ 1 of 8",
@@ -52,41 +54,45 @@ def test_the_summary_tells_what_ran_what_does_not_apply_and_why(frame) -> None: 
 
 
 def test_nothing_is_left_out_with_details(frame) -> None:  # type: ignore[no-untyped-def]
-    text = " ".join(terminal.run_summary(frame, width=120, details=True).split())
+    text = " ".join(terminal.render(run_summary(frame, details=True), width=120, details=True).split())
     for case in ("softmax_stable", "multihead_attention"):
-        assert text.count(case) > terminal.run_summary(frame, width=120).count(case)
+        assert text.count(case) > terminal.render(run_summary(frame), width=120).count(case)
 
 
 def test_what_crashed_and_what_never_ran_look_like_nothing_else(tmp_path: Path) -> None:
     outcomes = ("passed", "crashed", "not_run", "skipped", "unsupported", "not_applicable", "xfailed", "timeout")
     rows = [checked(check_cell(f"case_{outcome}"), outcome, "why") for outcome in outcomes]
-    text = terminal.run_summary(load(write_run(tmp_path, rows)), width=100)
+    text = terminal.render(run_summary(load(write_run(tmp_path, rows))), width=100)
     cells = [re.search(rf"^case_{outcome} +(.+)$", text, re.MULTILINE) for outcome in outcomes]
     shown = [cell.group(1) for cell in cells if cell]
     assert shown == ["✓ 1", "! 1 crashed", "? 1 not run", "○ skipped", "– unsupp.", "– n/a", "~ 1 known", "✗ 1 of 1"]
 
 
 def test_colour_only_adds_to_the_words(frame) -> None:  # type: ignore[no-untyped-def]
-    plain, coloured = (terminal.run_summary(frame, color=color) for color in (False, True))
+    plain, coloured = (terminal.render(run_summary(frame), color=color) for color in (False, True))
     assert "\x1b[" in coloured
     uncoloured = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
     assert [line.rstrip() for line in uncoloured.splitlines()] == plain.splitlines()
 
 
 def test_an_ascii_terminal_gets_ascii(frame) -> None:  # type: ignore[no-untyped-def]
-    assert terminal.to_ascii(terminal.run_summary(frame)).isascii()
+    assert terminal.to_ascii(terminal.render(run_summary(frame))).isascii()
 
 
 def test_an_empty_run_says_that_nothing_ran(tmp_path: Path) -> None:
     frame = load(write_run(tmp_path, []))
-    for text in (terminal.run_summary(frame), markdown.run_summary(frame), html.run_summary(frame)):
+    for text in (
+        terminal.render(run_summary(frame)),
+        markdown.render(run_summary(frame)),
+        html.render(run_summary(frame, details=True)),
+    ):
         assert "nothing was planned and nothing ran" in text
 
 
 def test_many_cells_that_never_ran_are_one_entry(tmp_path: Path) -> None:
     rows = realistic_rows()
     frame = load(write_run(tmp_path, rows[:1], plan=[row.cell for row in rows], status="interrupted"))
-    text = terminal.run_summary(frame)
+    text = terminal.render(run_summary(frame))
     assert "? not run: 944 cells of 35 cases: tensor_creation, add, matmul and 32 more" in text
     assert "the run was interrupted before it was reached" in text
 
@@ -125,8 +131,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_hostile_text_drives_no_terminal(hostile: list[Path]) -> None:
     table = compare(*hostile)
     for text in (
-        terminal.run_summary(load(hostile[0]), width=100),
-        terminal.comparison(table, HOSTILE, HOSTILE, width=100, everything=True),
+        terminal.render(run_summary(load(hostile[0])), width=100),
+        terminal.render(comparison(table, HOSTILE, HOSTILE, everything=True), width=100),
     ):
         assert not set(text) & {"\x1b", "\u202e", "\r", "\t"}
         assert not any(line.lstrip().startswith("::") or "##[" in line for line in text.splitlines())
@@ -134,7 +140,10 @@ def test_hostile_text_drives_no_terminal(hostile: list[Path]) -> None:
 
 def test_hostile_text_is_no_markup_in_html(hostile: list[Path]) -> None:
     table = compare(*hostile)
-    for text in (html.run_summary(load(hostile[0])), html.comparison(table, HOSTILE, HOSTILE, everything=True)):
+    for text in (
+        html.render(run_summary(load(hostile[0]), details=True)),
+        html.render(comparison(table, HOSTILE, HOSTILE, everything=True, details=True)),
+    ):
         assert "onerror" in text
         elements = Page(text).elements
         assert not {"img", "script", "a", "iframe", "link"} & {tag for tag, _ in elements}
@@ -144,7 +153,10 @@ def test_hostile_text_is_no_markup_in_html(hostile: list[Path]) -> None:
 
 def test_hostile_text_is_no_markup_in_markdown(hostile: list[Path]) -> None:
     table = compare(*hostile)
-    for text in (markdown.run_summary(load(hostile[0])), markdown.comparison(table, HOSTILE, HOSTILE, everything=True)):
+    for text in (
+        markdown.render(run_summary(load(hostile[0]))),
+        markdown.render(comparison(table, HOSTILE, HOSTILE, everything=True)),
+    ):
         assert "<img" not in text
         assert "](http" not in text
         assert "@user" not in text
@@ -156,7 +168,7 @@ def test_hostile_text_is_no_markup_in_markdown(hostile: list[Path]) -> None:
 
 
 def test_the_page_is_self_contained_with_real_tables_and_a_policy(frame) -> None:  # type: ignore[no-untyped-def]
-    text = html.run_summary(frame)
+    text = html.render(run_summary(frame, details=True))
     elements = Page(text).elements
     policy = next(attributes for tag, attributes in elements if attributes.get("http-equiv"))
     assert "default-src 'none'" in str(policy["content"])
@@ -168,7 +180,7 @@ def test_the_page_is_self_contained_with_real_tables_and_a_policy(frame) -> None
 
 
 def test_a_markdown_table_has_as_many_cells_in_each_row(frame) -> None:  # type: ignore[no-untyped-def]
-    lines = [line for line in markdown.run_summary(frame).splitlines() if line.startswith("|")]
+    lines = [line for line in markdown.render(run_summary(frame)).splitlines() if line.startswith("|")]
     first = [len(re.findall(r"(?<!\\)\|", line)) for line in lines[:37]]
     assert set(first) == {8}
 
@@ -185,7 +197,7 @@ def test_the_comparison_says_what_differs_first_and_claims_nothing(tmp_path: Pat
         ],
     )
     for width in (80, 100):
-        text = terminal.comparison(compare(base, head), "the-base", "the-head", width=width)
+        text = terminal.render(comparison(compare(base, head), "the-base", "the-head"), width=width)
         assert max(map(len, text.splitlines())) <= width
         order = [
             "baseline  the-base",
