@@ -122,25 +122,25 @@ def _checked(case: Case) -> Case:
 def _signatures(case: Case) -> None:
     """Every function of the case takes what it will be called with."""
     inputs = [f"input{position}" for position in range(len(case.inputs))]
-    calls: list[tuple[str, Any, list[str]]]
-    if case.kind == "layer":
-        calls = [("factory", case.target, []), ("reference", case.reference, ["module", *inputs])]
-    else:
-        calls = [("function", case.target, inputs), ("reference", case.reference, inputs)]
-    target = "module" if case.kind == "layer" else "op"
-    calls += [("properties", function, [target, *inputs]) for function in _sequence(case.properties)]
-    calls += [("prepare", case.prepare, ["module"]), ("samples", case.samples, ["device", "dtype", "generator"])]
+    is_layer = case.kind == "layer"
+    calls: list[tuple[str, Any, list[str]]] = [
+        ("factory", case.target, []) if is_layer else ("function", case.target, inputs),
+        ("reference", case.reference, ["module", *inputs] if is_layer else inputs),
+        *(("properties", given, ["module" if is_layer else "op", *inputs]) for given in _sequence(case.properties)),
+        ("prepare", case.prepare, ["module"]),
+        ("samples", case.samples, ["device", "dtype", "generator"]),
+    ]
     for role, function, arguments in calls:
         if function is None:
             continue
         if not callable(function):
             raise CaseError(f"{role}= must be a function, got {function!r:.80}")
+        if case.samples is not None and role in ("function", "reference", "properties"):
+            continue  # how many arguments samples() makes is not known yet
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
             continue  # many functions written in C tell no signature
-        if case.samples is not None and role in ("function", "reference", "properties"):
-            continue  # how many arguments samples() makes is not known yet
         try:
             signature.bind(*arguments)
         except TypeError as error:
