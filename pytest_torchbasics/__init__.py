@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .analysis.compare import compare
     from .cases import Case, CaseError, Declared, Tensor, layer, op
+    from .cases.properties import causal, complexity, equivariant, invariant, padding_mask, parameters, tied
     from .checks.outcome import CheckFailure, Outcome
     from .checks.running import assert_case
     from .results.load import load
@@ -27,11 +28,18 @@ _HOMES = {
     "Outcome": "checks.outcome",
     "Tensor": "cases",
     "assert_case": "checks.running",
+    "causal": "cases.properties",
     "compare": "analysis.compare",
+    "complexity": "cases.properties",
+    "equivariant": "cases.properties",
+    "invariant": "cases.properties",
     "layer": "cases",
     "load": "results.load",
     "measure_case": "timing.measuring",
     "op": "cases",
+    "padding_mask": "cases.properties",
+    "parameters": "cases.properties",
+    "tied": "cases.properties",
 }
 
 __all__ = [
@@ -42,11 +50,18 @@ __all__ = [
     "Outcome",
     "Tensor",
     "assert_case",
+    "causal",
     "compare",
+    "complexity",
+    "equivariant",
+    "invariant",
     "layer",
     "load",
     "measure_case",
     "op",
+    "padding_mask",
+    "parameters",
+    "tied",
 ]
 
 

@@ -69,17 +69,21 @@ class Trial:
         generator = torch.Generator().manual_seed(self.seed)
         return [self._make(sizes, generator) for sizes in self.case.assignments()]
 
+    def inputs_of(self, sizes: Mapping[str, int]) -> Arguments:
+        """One argument tuple for other values of the symbols than the declared ones."""
+        return self._make(sizes, torch.Generator().manual_seed(self.seed))
+
     def timing_sample(self) -> Arguments:
         """The argument tuple that is timed; the last one, if the case makes its own samples."""
         if self.case.samples is not None:
             return self._own_samples()[-1]
         return self._make(self.case.timing_assignment(), torch.Generator().manual_seed(self.seed))
 
-    def subject(self, training: bool = False) -> Subject:
-        """A fresh module (or the function) of the case, on the device, in the dtype, seeded."""
+    def subject(self, training: bool = False, seed: int | None = None) -> Subject:
+        """A fresh module (or the function) of the case, on the device, in the dtype, seeded by the case or anew."""
         if self.case.kind == "op":
             return Subject(self, None)
-        module = self._build()
+        module = self.fresh(seed)
         cast_module(module, self.torch_dtype, self.device)
         module.train(training)
         return Subject(self, module)
@@ -88,7 +92,7 @@ class Trial:
         """12 hexadecimal digits of what is computed: inputs, sizes, the target and the protocol."""
         case = self.case
         if case.kind == "layer":
-            module = self._build()
+            module = self.fresh()
             state = [(name, tuple(value.shape), str(value.dtype)) for name, value in module.state_dict().items()]
             target = f"{module!r} {state}"
         else:
@@ -108,8 +112,13 @@ class Trial:
         """A block that runs from a fixed seed of torch's global generators, the case's own by default."""
         return seeded(self.device, self.seed if seed is None else seed)
 
-    def _build(self) -> nn.Module:
-        with self.seeded():
+    def fresh(self, seed: int | None = None) -> nn.Module:
+        """The module as its factory made it, seeded; lazy parameters are there.
+
+        Raises:
+            CaseError: the factory made something else.
+        """
+        with self.seeded(seed):
             module = self.case.target()
             if not isinstance(module, nn.Module):
                 raise CaseError(
@@ -188,10 +197,18 @@ class Subject:
             parameters: values that stand in for the parameters of those names.
             seed: of the global generators; the case's own by default.
         """
-        inputs = map_tensors(torch.Tensor.clone, tuple(inputs))
+        return self.isolated(map_tensors(torch.Tensor.clone, tuple(inputs)), parameters, seed)
+
+    def isolated(
+        self,
+        inputs: Sequence[Any],
+        parameters: Mapping[str, torch.Tensor] | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Like `pure`, but on the very inputs, whose strides and storage are what the call sees."""
         buffers = {} if self.module is None else {n: b.clone() for n, b in self.module.named_buffers()}
         with self.trial.seeded(seed):
-            return self._executed({**buffers, **(parameters or {})}, inputs)
+            return self._executed({**buffers, **(parameters or {})}, tuple(inputs))
 
     def _functional(self, state: dict[str, torch.Tensor], inputs: Arguments) -> Any:
         if self.module is None:
@@ -208,10 +225,18 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _strictly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled function that raises where dynamo would give up compiling, and warns of nothing that is its own doing.
+    """A compiled function that warns of nothing that is its own doing: dynamo looks at `.grad` of no leaves."""
 
-    dynamo looks at `.grad` of inputs that are no leaves.
-    """
+    def call(*arguments: Any) -> Any:
+        with warnings.catch_warnings(), never_giving_up():
+            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")
+            return function(*arguments)
+
+    return call
+
+
+def never_giving_up() -> AbstractContextManager[Any]:
+    """Where dynamo raises, instead of going on in eager mode, when it has compiled too often."""
     config = torch._dynamo.config
     names = [("recompile_limit", "cache_size_limit"), ("fail_on_recompile_limit_hit", "fail_on_cache_limit_hit")]
     wanted = zip(names, (RECOMPILE_LIMIT, True), strict=True)
@@ -219,13 +244,7 @@ def _strictly(function: Callable[..., Any]) -> Callable[..., Any]:
     limits = {
         next(n for n in pair if hasattr(config, n)): v for pair, v in wanted if any(hasattr(config, n) for n in pair)
     }
-
-    def call(*arguments: Any) -> Any:
-        with warnings.catch_warnings(), config.patch(limits):
-            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")
-            return function(*arguments)
-
-    return call
+    return config.patch(limits)  # type: ignore[no-any-return]
 
 
 def floating_inputs(inputs: Arguments) -> dict[str, torch.Tensor]:

@@ -61,6 +61,11 @@ class Backend(abc.ABC):
     def synchronize(self, device: str) -> None:
         """Wait until the device has done all its work, on all its streams."""
 
+    def reported_waits(self, device: str, call: Callable[[], object]) -> str:
+        """What the device's runtime reports of the host waiting for it during a call; empty if nothing is known."""
+        call()
+        return ""
+
     @abc.abstractmethod
     def manual_seed(self, seed: int) -> None:
         """Seed the default generator of the current device, and no other."""

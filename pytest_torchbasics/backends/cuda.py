@@ -55,6 +55,20 @@ class CudaBackend(StreamBackend):
         with full_float32():
             yield
 
+    def reported_waits(self, device: str, call: Callable[[], object]) -> str:
+        """The first synchronizing call that torch warns of in its synchronization debug mode."""
+        import torch
+
+        before = torch.cuda.get_sync_debug_mode()
+        with self.active(device), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                call()
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        return next((str(w.message).split("\n")[0] for w in caught if "synchroniz" in str(w.message)), "")
+
     def _cycles_per_second(self, sleep: Callable[[int], None], device: str) -> float:
         cycles = 100_000  # 1 ms at the slowest known clock, AMD's 100 MHz; 0.05 ms at 2 GHz
         with self.active(device):

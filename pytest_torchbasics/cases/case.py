@@ -57,9 +57,12 @@ class Tolerance:
     atol: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """A layer or an op with its inputs and everything its author knows. Made by `layer` and `op`."""
+    """A layer or an op with its inputs and everything its author knows. Made by `layer` and `op`.
+
+    A case is equal to itself only, so that what is computed for it can be kept by it.
+    """
 
     name: str
     kind: str  # "layer" or "op"
@@ -76,6 +79,7 @@ class Case:
     batch: tuple[int, ...] | None = None
     random_in_training: bool | None = None
     differentiable: bool = True
+    fullgraph: bool = False
     properties: tuple[Callable[..., Any], ...] = ()
     skip: tuple[Declared, ...] = ()
     known_failure: tuple[Declared, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..numerics.dtypes import DtypeError, parse_dtypes
 from .case import Case, Declared, Sizes, Tolerance
+from .properties import Complexity
 from .tensor import CaseError, Tensor
 
 #: Sizes of the symbols that a case gives no sizes for: distinct primes, so that no two dimensions agree by
@@ -39,8 +40,10 @@ def layer(name: str, factory: Callable[[], Any], *inputs: Any, **facts: Any) -> 
             `sizes`: of the symbols, `{"N": (1, 3, 32)}` or `{"N": {"check": (1, 3), "timing": 32}}`.
             `batch`: which arguments carry the batch in dimension 0; by default those whose first size is "N".
             `random_in_training`: True if it draws random numbers in training mode.
-            `differentiable`: False if no gradient is defined. `properties`: functions of `(module, *inputs)`
-            that raise AssertionError or return False. `skip`, `known_failure`, `unsupported`: exceptions, each
+            `differentiable`: False if no gradient is defined. `fullgraph`: True if torch.compile must make one graph
+            of it. `properties`: what else holds, by `equivariant`, `invariant`, `causal`, `padding_mask`,
+            `parameters`, `complexity` and `tied`, or any functions of `(module, *inputs)` that raise AssertionError
+            or return False. `skip`, `known_failure`, `unsupported`: exceptions, each
             with a reason: `{"batch": "flattens the batch"}` or `Declared(...)`. `prepare(module)`: called once
             on each fresh module.
 
@@ -114,6 +117,9 @@ def _checked(case: Case) -> Case:
         "known_failure": _declared(case.known_failure),
         "unsupported": _declared(case.unsupported),
     }
+    for given in changes["properties"]:
+        if isinstance(given, Complexity) and given.symbol not in symbols:
+            raise CaseError(f"complexity({given.symbol!r}, ...): the symbols of the inputs are {list(symbols)}")
     if not changes["dtypes"]:
         raise CaseError("dtypes= is empty: it would test nothing")
     return replace(case, **changes)

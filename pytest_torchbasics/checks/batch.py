@@ -10,7 +10,8 @@ from ..numerics.bounds import compare
 from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial, is_floating
 from .outcome import Outcome, Status, failed, not_applicable, passed
-from .support import generator, is_random, loose_bound, uninformative
+from .support.inputs import generator, is_random, uninformative
+from .support.results import output_bounds
 
 
 def batch(trial: Trial) -> Outcome:
@@ -22,24 +23,24 @@ def batch(trial: Trial) -> Outcome:
     positions = trial.case.batch
     if not positions:
         return not_applicable('no argument carries a batch: name its first size "N" or give batch=')
-    samples = [inputs for inputs in trial.samples() if _size(inputs, positions) >= 2]
+    samples = {index: inputs for index, inputs in enumerate(trial.samples()) if _size(inputs, positions) >= 2}
     if not samples:
         return not_applicable("no batch of 2 or more items is declared: give sizes=")
     subject = trial.subject()
     largest = 0.0
-    for inputs in samples:
+    for index, inputs in samples.items():
         if found := uninformative(trial, inputs):
             return found
         if is_random(subject, inputs):
             return not_applicable("its result is random in evaluation mode")
-        outcome = _one(trial, subject, inputs, positions)
+        outcome = _one(trial, subject, index, inputs, positions)
         if outcome.status is not Status.PASSED:
             return outcome
         largest = max(largest, outcome.share or 0.0)
     return passed(share=largest)
 
 
-def _one(trial: Trial, subject: Subject, inputs: Arguments, positions: tuple[int, ...]) -> Outcome:
+def _one(trial: Trial, subject: Subject, index: int, inputs: Arguments, positions: tuple[int, ...]) -> Outcome:
     size = _size(inputs, positions)
     whole = tensors(subject.pure(inputs))
     for leaf in whole:
@@ -49,7 +50,7 @@ def _one(trial: Trial, subject: Subject, inputs: Arguments, positions: tuple[int
                 "the batch is flattened, squeezed or reduced; if it is meant (a loss, a state with the batch "
                 "elsewhere), declare batch=()",
             )
-    bounds = loose_bound(trial, inputs, [leaf.value for leaf in whole])
+    bounds = output_bounds(trial, index, [leaf.value for leaf in whole])
     largest = 0.0
     order = torch.randperm(size, generator=generator(trial))
     if torch.equal(order, torch.arange(size)):

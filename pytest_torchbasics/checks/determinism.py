@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from typing import Any
 
 import numpy as np
+import torch
 
-from ..numerics.trees import Leaf, identical, tensors
-from ..trials import Trial
+from ..numerics.trees import Leaf, identical, map_tensors, tensors
+from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, failed, not_applicable, passed
-from .support import mode_name, training_modes
+from .support.inputs import mode_name, training_modes
 
 #: Other seeds that are tried: a dropout of a few elements may well drop the same ones twice.
 SEEDS = (1, 2, 3, 4)
@@ -46,12 +48,45 @@ def determinism(trial: Trial) -> Outcome:
                     f"{other} is random in {mode_name(training)}",
                     "dropout or noise must depend on self.training; F.dropout needs training=self.training",
                 )
+            if (outcome := _generators(trial, subject, inputs, training)) is not None:
+                return outcome
         if training and random_in[True] and not changed:
             return failed(
                 "it is declared random_in_training=True, but another seed gives the same result",
                 "dropout is never switched on, or the declaration is wrong",
             )
     return passed()
+
+
+def _generators(trial: Trial, subject: Subject, inputs: Arguments, training: bool) -> Outcome | None:
+    """What a call does to the generators: it draws from torch's only, in training only, and seeds none."""
+    after = []
+    for seed in SEEDS[:2]:
+        with trial.seeded(seed):
+            before, foreign = torch.get_rng_state(), _foreign_state()
+            subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+            after.append(torch.get_rng_state())
+            drew = not torch.equal(before, after[-1])
+            if _foreign_state() != foreign:
+                return failed(
+                    f"a call in {mode_name(training)} draws from Python's or NumPy's generator",
+                    "torch.manual_seed does not reach them: use torch's random functions",
+                )
+    if torch.equal(*after):
+        return failed(
+            f"a call in {mode_name(training)} seeds torch's generator: the same numbers come after it from any seed",
+            "torch.manual_seed inside of forward restarts the random numbers of the whole program: use a generator",
+        )
+    if drew and not training:
+        return failed(
+            "a call in evaluation mode draws random numbers, though its result does not depend on them",
+            "validation then changes the training that follows: draw after `if self.training`",
+        )
+    return None
+
+
+def _foreign_state() -> tuple[object, ...]:
+    return random.getstate(), pickle.dumps(np.random.get_state())
 
 
 def _run_with_foreign_seed(subject: Any, inputs: tuple[Any, ...], seed: int) -> list[Leaf]:

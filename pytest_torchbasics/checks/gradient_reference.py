@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
-from ..numerics.bounds import Mismatch, allowed_errors, compare, is_vacuous
+from ..numerics.bounds import Mismatch, compare, is_vacuous
 from ..trials import Arguments, Trial, differentiable_outputs, substitute, variables
 from .outcome import Outcome, failed, not_applicable, passed
-from .support import (
-    Exact,
-    cotangents,
-    generator,
-    has_exact_reference,
-    is_random,
-    mode_name,
-    training_modes,
-    uninformative,
-    why_not_floating,
-)
+from .support.exact import Exact, Gradients, gradients_and_bounds, has_exact_reference
+from .support.inputs import cotangents, is_random, mode_name, training_modes, uninformative, why_not_floating
 
 ITSELF = "it would be compared with itself: `gradient` judges float64; give a differentiable reference="
-
-Gradients = dict[str, torch.Tensor | None]
 
 
 def gradient_reference(trial: Trial) -> Outcome:
@@ -98,35 +85,11 @@ def gradient_reference(trial: Trial) -> Outcome:
 def _reference(trial: Trial, training: bool, inputs: Arguments) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
     """The float64 gradients by name and their bounds; None if that is the trial itself."""
     if trial.case.reference is not None and not training:
-        found = _gradients_and_bounds(trial, Exact(trial, training), inputs)
+        exact = Exact(trial, training)
+        found = gradients_and_bounds(trial, exact, exact.inputs(inputs))
         if found is not None:
             return found
     if trial == trial.exact():
         return None
-    return _gradients_and_bounds(trial, Exact(trial, training, own=False), inputs)
-
-
-def _gradients_and_bounds(
-    trial: Trial, exact: Exact, inputs: Arguments
-) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
-    inputs = exact.inputs(inputs)
-    sent: list[torch.Tensor] = []
-
-    def send(results: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        sent.extend(cotangents(trial, results))
-        return sent
-
-    gradients = exact.gradients(inputs, {}, send)
-    known = {name: value for name, value in (gradients or {}).items() if value is not None}
-    if gradients is None or not known:
-        return None
-    values = exact.values(inputs)
-
-    def compute(moved: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        replaced = dict(zip(values, moved[: len(values)], strict=True))
-        found = exact.gradients(inputs, replaced, lambda _: moved[len(values) :]) or {}
-        return [value if (other := found.get(name)) is None else other for name, value in known.items()]
-
-    # What is sent back is rounded to the trial's dtype on its way as well, so it is perturbed too.
-    bounds = allowed_errors(compute, [*values.values(), *sent], list(known.values()), exact.dtype, generator(trial))
-    return gradients, dict(zip(known, bounds, strict=True))
+    exact = Exact(trial, training, own=False)
+    return gradients_and_bounds(trial, exact, exact.inputs(inputs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -30,7 +30,7 @@ class Outcome:
 
     Attributes:
         status: how it ended.
-        message: what is wrong and where, or why the check does not apply; empty when passed.
+        message: what is wrong and where, or why the check does not apply; a note when passed.
         hint: the usual cause of such a failure and what to do.
         error: the largest absolute error that was found, if values were compared.
         share: the largest error in units of what was allowed there; above 1 is a failure.
@@ -45,6 +45,10 @@ class Outcome:
     share: float | None = None
     check: str = ""
     exception: BaseException | None = None
+
+    def noting(self, message: str) -> Outcome:
+        """The same outcome with something worth telling."""
+        return replace(self, message=message)
 
     def __str__(self) -> str:
         text = f"{self.check}: {self.message}" if self.message else f"{self.check}: {self.status.value}"

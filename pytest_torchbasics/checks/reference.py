@@ -9,7 +9,8 @@ from ..numerics.dtypes import LOW_PRECISION
 from ..numerics.trees import Leaf, tensors
 from ..trials import Trial, floating_inputs, is_floating
 from .outcome import Outcome, failed, not_applicable, passed
-from .support import Exact, has_exact_reference, is_random, mode_name, training_modes, uninformative
+from .support.exact import Exact, has_exact_reference
+from .support.inputs import is_random, mode_name, training_modes, uninformative
 
 
 def reference(trial: Trial) -> Outcome:
@@ -19,6 +20,10 @@ def reference(trial: Trial) -> Outcome:
     weights and inputs. In training mode it is always the latter.
     """
     if not has_exact_reference(trial):
+        for inputs in trial.samples():
+            for leaf in tensors(trial.subject().pure(inputs)):
+                if is_floating(leaf.value.dtype) and bool(leaf.value.isnan().any()):
+                    return _is_nan(f"output{leaf.path}", leaf.value, "")
         return not_applicable("it would be compared with itself: the run is the float64 reference; give reference=")
     if "float64" not in trial.case.dtypes and is_floating(trial.torch_dtype) and trial.case.reference is None:
         return not_applicable("the case does not run in float64 and has no reference=")
@@ -113,10 +118,7 @@ def _not_finite(where: str, actual: torch.Tensor, expected: torch.Tensor, trial:
     if not is_floating(expected.dtype):
         return None
     if bool(expected.isnan().any()):
-        return failed(
-            f"{where}: the reference is NaN in {int(expected.isnan().sum())} of {expected.numel()} elements",
-            "the inputs are outside the op's domain: give Tensor(..., low=, high=)",
-        )
+        return _is_nan(where, expected, "the reference is ")
     bad = ~actual.detach().cpu().isfinite() & expected.isfinite()
     if bool(bad.any()):
         return failed(
@@ -124,3 +126,10 @@ def _not_finite(where: str, actual: torch.Tensor, expected: torch.Tensor, trial:
             f"an intermediate value overflows in {trial.dtype}, or is divided by zero",
         )
     return None
+
+
+def _is_nan(where: str, value: torch.Tensor, whose: str) -> Outcome:
+    return failed(
+        f"{where}: {whose}NaN in {int(value.isnan().sum())} of {value.numel()} elements",
+        "a division 0/0, or the inputs are outside the op's domain: give Tensor(..., low=, high=)",
+    )

@@ -9,9 +9,10 @@ import torch
 
 from ..cases import Case
 from ..numerics.dtypes import dtype_name, torch_dtype
-from ..numerics.trees import Leaf, map_tensors, tensors
-from ..trials import Arguments, Trial, cast_module, is_floating
+from ..numerics.trees import Leaf, tensors
+from ..trials import Arguments, Trial, is_floating
 from .outcome import Outcome, failed, not_applicable, passed
+from .support.meta import meta_run
 
 
 def shape(trial: Trial) -> Outcome:
@@ -30,14 +31,21 @@ def shape(trial: Trial) -> Outcome:
         for index, leaf in enumerate(actual):
             if outcome := _attributes(leaf, trial, _declared_dtype(case, index, leaf, trial)):
                 return outcome
-        meta = _on_meta(trial, inputs)
-        if meta is not None:
+        meta = meta_run(trial, inputs)
+        if meta.trouble is None and actual:
             compared = True
-            if [tuple(leaf.value.shape) for leaf in meta] != [tuple(leaf.value.shape) for leaf in actual]:
+            if [tuple(leaf.value.shape) for leaf in meta.outputs] != [tuple(leaf.value.shape) for leaf in actual]:
                 return failed(
-                    f"for inputs {described} it returns {_shapes(actual)}, on the meta device {_shapes(meta)}",
+                    f"for inputs {described} it returns {_shapes(actual)}, on the meta device {_shapes(meta.outputs)}",
                     "the shape depends on values, or a hand-written meta kernel is wrong",
                 )
+            for got, promised in zip(actual, meta.outputs, strict=True):
+                if got.value.dtype != promised.value.dtype:
+                    return failed(
+                        f"output{got.path} has dtype {dtype_name(got.value.dtype)}, on the meta device "
+                        f"{dtype_name(promised.value.dtype)}",
+                        "a hand-written fake (meta) kernel promises another dtype, which torch.compile believes",
+                    )
     if not compared:
         return not_applicable("no output= is declared, and it does not run on the meta device")
     return passed()
@@ -89,20 +97,6 @@ def _declared_dtype(case: Case, index: int, leaf: Leaf, trial: Trial) -> torch.d
     if value.is_complex():
         return under_test if under_test.is_complex else None
     return under_test.to_real() if value.is_floating_point() and is_floating(under_test) else None
-
-
-def _on_meta(trial: Trial, inputs: Arguments) -> list[Leaf] | None:
-    """The outputs on the meta device; None if the case cannot run there (its shape may depend on values)."""
-    subject = trial.subject()
-    if subject.module is not None:
-        cast_module(subject.module, trial.torch_dtype, "meta")
-    elif not tensors(inputs):
-        return None
-    moved: Any = map_tensors(lambda tensor: tensor.detach().to("meta"), inputs)
-    try:
-        return tensors(subject(*moved))
-    except Exception:
-        return None
 
 
 def _flat(declared: Any, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:

@@ -1,0 +1,96 @@
+"""The check `compile`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..numerics.trees import Leaf, map_tensors, tensors
+from ..trials import Arguments, Subject, Trial, differentiable_outputs, floating_inputs, never_giving_up
+from .outcome import Outcome, Status, failed, not_applicable
+from .support.inputs import cotangents, is_random, mode_name, training_modes
+from .support.results import Differences, Results, allowed
+
+#: Traces forward and backward and runs both by eager kernels: it shows what dynamo and autograd make of a function
+#: within a second, without a compiler. The execution mode `compile` runs inductor.
+BACKEND = "aot_eager"
+
+
+def compile(trial: Trial) -> Outcome:
+    """Finds other outputs, gradients or errors under torch.compile, at all sizes one after the other.
+
+    A graph break is told, and fails a case that is declared fullgraph=True. What dynamo traces is the same in every
+    dtype, so one is judged.
+    """
+    judged = "float32" if "float32" in trial.case.dtypes else trial.case.dtypes[0]
+    if trial.dtype != judged:
+        return not_applicable(f"what is traced is the same in every dtype: it is judged in {judged}")
+    if trial.mode != "eager":
+        return not_applicable("the run is compiled itself")
+    found = Differences()
+    breaks = ""
+    for training in training_modes(trial):
+        try:
+            _one(trial, training, found, fullgraph=True)
+        except torch._dynamo.exc.Unsupported as error:
+            breaks = str(error).strip().splitlines()[0]
+            if trial.case.fullgraph:
+                return failed(f"declared fullgraph=True, but the graph breaks: {breaks}", "see TORCH_LOGS=graph_breaks")
+            found = Differences()
+            try:
+                _one(trial, training, found, fullgraph=False)
+            except Exception as other:
+                return _raised(training, other)
+        except Exception as error:
+            return _raised(training, error)
+        if found.failed:
+            break
+    outcome = found.outcome()
+    return outcome.noting(f"the graph breaks: {breaks}") if breaks and outcome.status is Status.PASSED else outcome
+
+
+def _raised(training: bool, error: Exception) -> Outcome:
+    return failed(
+        f"compiled, it raises in {mode_name(training)}: {type(error).__name__}: {str(error).strip().splitlines()[0]}",
+        "something remembered from an earlier call (a size, a flag) is used while tracing, or an operator has no fake "
+        "kernel",
+    )
+
+
+def _one(trial: Trial, training: bool, found: Differences, fullgraph: bool) -> None:
+    subject, twin = trial.subject(training), trial.subject(training)
+    eager, target = (s.module if s.module is not None else trial.case.target for s in (subject, twin))
+    torch.compiler.reset()
+    with never_giving_up(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(target, backend=BACKEND, fullgraph=fullgraph)
+        for index, inputs in enumerate(trial.samples()):
+            if is_random(subject, inputs):
+                found.unjudged = f"its result is random in {mode_name(training)}"
+                continue
+            expected = _results(trial, eager, subject, inputs)
+            actual = _results(trial, compiled, twin, inputs)
+            hint = "a branch on torch.compiler.is_compiling(), a wrong fake kernel, or state that tracing does not see"
+            where = f"compiled by {BACKEND} in {mode_name(training)}"
+            if not found.add(where, actual, expected, allowed(trial, training, index), hint):
+                return
+
+
+def _results(trial: Trial, call: Callable[..., Any], subject: Subject, inputs: Arguments) -> Results:
+    """Call it as a user does, with the module's own parameters."""
+    given = map_tensors(lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad), inputs)
+    with trial.seeded():
+        outputs = call(*map_tensors(torch.Tensor.clone, given))
+    values = {name: value for name, value in floating_inputs(given).items() if value.requires_grad}
+    values |= {f"parameter {name}": value for name, value in subject.parameters.items()}
+    ends = differentiable_outputs(outputs) if trial.case.differentiable else []
+    gradients: dict[str, torch.Tensor | None] = {}
+    if ends and values:
+        sent = cotangents(trial, ends)
+        gradients = dict(
+            zip(values, torch.autograd.grad(ends, list(values.values()), sent, allow_unused=True), strict=True)
+        )
+    return Results([Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(outputs)], gradients)

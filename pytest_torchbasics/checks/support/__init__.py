@@ -1,0 +1,1 @@
+"""What several checks need; every file is about one thing."""

@@ -1,0 +1,184 @@
+"""The computation in float64 that results are judged by."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from ...cases import Tensor
+from ...numerics.bounds import allowed_errors
+from ...numerics.dtypes import torch_dtype, wide
+from ...numerics.trees import Leaf, map_leaves, map_tensors, tensors
+from ...trials import (
+    Arguments,
+    Trial,
+    cast_module,
+    differentiable_outputs,
+    floating_inputs,
+    is_floating,
+    substitute,
+)
+from .inputs import cotangents, generator
+from .tracing import RoundedConstants
+
+Gradients = dict[str, "torch.Tensor | None"]
+Weights = dict[str, torch.Tensor]
+
+
+class Exact:
+    """A trial's computation in float64 on the CPU, from the same rounded weights and inputs.
+
+    Args:
+        trial: the trial whose results are judged.
+        training: the module's mode.
+        own: use the case's own reference, if it has one.
+    """
+
+    def __init__(self, trial: Trial, training: bool, own: bool = True) -> None:
+        self.trial = trial
+        self.reference = trial.case.reference if own else None
+        self._exact = trial.exact()
+        #: The narrowest dtype that is computed in: the trial's, or that of an input of a fixed dtype.
+        fixed = [torch_dtype(i.dtype) for i in trial.case.inputs if isinstance(i, Tensor) and i.dtype is not None]
+        dtypes = [dtype for dtype in (trial.torch_dtype, *fixed) if is_floating(dtype)]
+        self.dtype = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps, default=torch.float64)
+        self._module = trial.subject(training).module
+        if self._module is not None:
+            cast_module(self._module, self._exact.torch_dtype, "cpu")
+
+    def inputs(self, inputs: Arguments) -> Arguments:
+        """The trial's inputs, on the CPU and in the exact dtype; devices and dtypes among them as well."""
+
+        def move(leaf: Any) -> Any:
+            if isinstance(leaf, torch.Tensor):
+                return leaf.detach().cpu().to(wide(leaf.dtype)).requires_grad_(leaf.requires_grad)
+            if isinstance(leaf, torch.device):
+                return torch.device("cpu")
+            return wide(leaf) if isinstance(leaf, torch.dtype) else leaf
+
+        return map_leaves(move, inputs)  # type: ignore[no-any-return]
+
+    def values(self, inputs: Arguments) -> dict[str, torch.Tensor]:
+        """Everything that rounding touches: floating inputs and all parameters, by name."""
+        found = dict(floating_inputs(inputs))
+        if self._module is not None:
+            found |= {f"parameter {name}": p for name, p in self._module.named_parameters()}
+        return found
+
+    def outputs(self, inputs: Arguments, values: Mapping[str, torch.Tensor]) -> list[Leaf]:
+        """The tensors of the result for given values of inputs and parameters."""
+        replaced, parameters = substitute(inputs, values)
+        call, _ = self._prepared(parameters)
+        return tensors(call(replaced))
+
+    def gradients(
+        self,
+        inputs: Arguments,
+        values: Mapping[str, torch.Tensor],
+        cotangents_of: Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]],
+    ) -> dict[str, torch.Tensor | None] | None:
+        """The gradients by every input that requires one and every trainable parameter, by name.
+
+        Returns None if no result depends on them differentiably (a reference written without autograd).
+        """
+        replaced, parameters = substitute(inputs, values)
+        call, weights = self._prepared(parameters)
+        wanted = {name: value for name, value in floating_inputs(replaced).items() if value.requires_grad}
+        wanted |= {f"parameter {name}": value for name, value in weights.items() if value.requires_grad}
+        results = differentiable_outputs(call(replaced))
+        if not results or not wanted:
+            return None
+        found = torch.autograd.grad(results, list(wanted.values()), cotangents_of(results), allow_unused=True)
+        return dict(zip(wanted, found, strict=True))
+
+    def bounds(self, inputs: Arguments, expected: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
+        """The allowed error of each result for these exact inputs; None for integers and booleans."""
+        values = self.values(inputs)
+        names = list(values)
+        floating = [index for index, result in enumerate(expected) if is_floating(result.dtype)]
+
+        def compute(arguments: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            with self.rounded_constants(arguments):
+                results = self.outputs(inputs, dict(zip(names, arguments, strict=True)))
+            return [results[index].value.detach() for index in floating]
+
+        kept = [expected[index].detach() for index in floating]
+        found = allowed_errors(compute, list(values.values()), kept, self.dtype, generator(self.trial))
+        bounds: list[torch.Tensor | None] = [None] * len(expected)
+        for index, bound in zip(floating, found, strict=True):
+            bounds[index] = bound
+        return bounds
+
+    def rounded_constants(self, given: Sequence[torch.Tensor]) -> AbstractContextManager[Any]:
+        """Where what is computed from constants alone (positions, phases, tables) is rounded to float32.
+
+        A layer may compute such things in float32, but nothing narrower: that would be a fault.
+        """
+        if self.trial.torch_dtype in (torch.float64, torch.complex128):
+            return contextlib.nullcontext()
+        state = [] if self._module is None else [*self._module.parameters(), *self._module.buffers()]
+        return RoundedConstants([*given, *state])
+
+    def _prepared(self, parameters: Mapping[str, torch.Tensor]) -> tuple[Callable[[Arguments], Any], Weights]:
+        """The function of the inputs with these values of the parameters, and all parameters that it uses."""
+        module = self._module
+        if module is None:
+            return self._seeded(self.reference or self.trial.case.target), {}
+        if self.reference is not None:
+            module = copy.deepcopy(module)  # the author's reference looks at its attributes
+            with torch.no_grad():
+                for name, parameter in module.named_parameters():
+                    if name in parameters:
+                        parameter.copy_(parameters[name])
+            return self._seeded(functools.partial(self.reference, module)), dict(module.named_parameters())
+        weights = {
+            name: parameters.get(name, parameter).detach().clone().requires_grad_(parameter.requires_grad)
+            for name, parameter in module.named_parameters()
+        }
+        state = {**weights, **{name: buffer.clone() for name, buffer in module.named_buffers()}}
+        return self._seeded(lambda *inputs: torch.func.functional_call(module, state, inputs)), weights
+
+    def _seeded(self, function: Callable[..., Any]) -> Callable[[Arguments], Any]:
+        def call(inputs: Arguments) -> Any:
+            with self._exact.seeded():
+                return function(*map_tensors(torch.Tensor.clone, inputs))
+
+        return call
+
+
+def has_exact_reference(trial: Trial) -> bool:
+    """True if the exact computation is another one than the code under test itself."""
+    return trial.case.reference is not None or trial != trial.exact()
+
+
+def gradients_and_bounds(
+    trial: Trial, exact: Exact, inputs: Arguments
+) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
+    """The float64 gradients by name for the case's random gradient sent back, and their bounds; None if none."""
+    sent: list[torch.Tensor] = []
+
+    def send(results: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        sent.extend(cotangents(trial, results))
+        return sent
+
+    gradients = exact.gradients(inputs, {}, send)
+    known = {name: value for name, value in (gradients or {}).items() if value is not None}
+    if gradients is None or not known:
+        return None
+    values = exact.values(inputs)
+
+    def compute(moved: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        replaced = dict(zip(values, moved[: len(values)], strict=True))
+        with exact.rounded_constants(moved):
+            found = exact.gradients(inputs, replaced, lambda _: moved[len(values) :]) or {}
+        return [value if (other := found.get(name)) is None else other for name, value in known.items()]
+
+    # What is sent back is rounded to the trial's dtype on its way as well, so it is perturbed too.
+    bounds = allowed_errors(compute, [*values.values(), *sent], list(known.values()), exact.dtype, generator(trial))
+    return gradients, dict(zip(known, bounds, strict=True))

@@ -1,0 +1,123 @@
+"""What a check runs on: the modes, inputs that can show a fault, the gradients that are sent back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ...cases import Tensor
+from ...numerics.dtypes import dtype_name, torch_dtype, wide
+from ...numerics.trees import identical, tensors
+from ...trials import (
+    Arguments,
+    Subject,
+    Trial,
+    differentiable_outputs,
+    floating_inputs,
+    is_floating,
+    substitute,
+    variables,
+)
+from ..outcome import Outcome, failed, not_applicable
+
+
+def training_modes(trial: Trial) -> tuple[bool, ...]:
+    """Evaluation mode, and training mode for a layer."""
+    return (False, True) if trial.case.kind == "layer" else (False,)
+
+
+def mode_name(training: bool) -> str:
+    """How messages call a mode."""
+    return "training mode" if training else "evaluation mode"
+
+
+def why_not_floating(trial: Trial) -> str | None:
+    """Why gradients and rounding say nothing about this trial, if so."""
+    if not is_floating(trial.torch_dtype):
+        return f"{trial.dtype} has no gradient"
+    if not trial.case.differentiable:
+        return "declared differentiable=False"
+    declared = trial.case.output_dtype
+    if isinstance(declared, (str, torch.dtype)) and not is_floating(torch_dtype(dtype_name(declared))):
+        return f"its output is declared as {dtype_name(declared)}, which has no gradient"
+    return None
+
+
+def uninformative(trial: Trial, inputs: Arguments) -> Outcome | None:
+    """The outcome for inputs that hide faults: constant, or a matrix that equals its transpose.
+
+    A zeros input hides a missing bias, a wrong weight and a wrong gradient. Declared as such (`fill=`), the
+    check does not apply; found out here, it is a fault of the declaration.
+    """
+    judged = {name: _hides(value) for name, value in floating_inputs(inputs).items() if value.numel() >= 2}
+    if not judged or not all(judged.values()):
+        return None
+    name, what = next(iter(judged.items()))
+    if any(isinstance(item, Tensor) and item.fill is not None for item in trial.case.inputs):
+        return not_applicable(f"the declared input is {what}, which would hide most faults")
+    return failed(
+        f"{name} is {what}: such an input hides most faults",
+        "let samples() draw random values, or declare a plain Tensor(...)",
+    )
+
+
+def _hides(value: torch.Tensor) -> str:
+    """What is wrong with the values of an input; empty if they can show a fault."""
+    flat = value.detach().reshape(-1)
+    if bool((flat == flat[0]).all()):
+        return "constant"
+    square = value.dim() == 2 and value.shape[0] == value.shape[1]
+    return "symmetric" if square and torch.equal(value, value.T) else ""
+
+
+def modes_that_differ(trial: Trial, inputs: Arguments) -> tuple[bool, ...]:
+    """Evaluation mode, and training mode if its results or gradients are not the very same."""
+    if trial.case.kind == "op":
+        return (False,)
+    results = [_results_and_gradients(trial, trial.subject(training), inputs) for training in (False, True)]
+    same = len(results[0]) == len(results[1]) and all(
+        a is b or (a is not None and b is not None and identical(a, b)) for a, b in zip(*results, strict=True)
+    )
+    return (False,) if same else (False, True)
+
+
+def _results_and_gradients(trial: Trial, subject: Subject, inputs: Arguments) -> list[torch.Tensor | None]:
+    values = variables(subject, inputs)
+    replaced, parameters = substitute(inputs, values)
+    outputs = subject.pure(replaced, parameters)
+    floating = differentiable_outputs(outputs)
+    if not values or not floating:
+        return [leaf.value for leaf in tensors(outputs)]
+    gradients = torch.autograd.grad(floating, list(values.values()), cotangents(trial, floating), allow_unused=True)
+    return [*(leaf.value for leaf in tensors(outputs)), *gradients]
+
+
+def is_random(subject: Subject, inputs: Arguments) -> bool:
+    """True if it is declared to be random in this mode, or two calls from different seeds differ."""
+    if subject.module is not None and subject.module.training and subject.trial.case.random_in_training:
+        return True
+    first, second = (tensors(subject.pure(inputs, seed=seed)) for seed in (1, 2))
+    return any(not identical(a.value, b.value) for a, b in zip(first, second, strict=True))
+
+
+def generator(trial: Trial) -> torch.Generator:
+    """A CPU generator seeded for the trial's case."""
+    return torch.Generator().manual_seed(trial.seed)
+
+
+def cotangents(trial: Trial, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Random, dense gradients of the outputs, rounded to the trial's dtype, the same on every device.
+
+    Random, not ones: the sum of a softmax is constant, so ones would accept any gradient of it.
+    """
+    source = generator(trial)
+    real = trial.torch_dtype.to_real()
+    # There is no half-precision complex arithmetic worth the name.
+    complex_ = torch.complex128 if real == torch.float64 else torch.complex64
+    return [
+        torch.randn(output.shape, generator=source, dtype=wide(output.dtype))
+        .to(complex_ if output.is_complex() else real)
+        .to(output.device, output.dtype)
+        for output in outputs
+    ]
