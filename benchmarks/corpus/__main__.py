@@ -1,0 +1,200 @@
+"""`python -m benchmarks.corpus FOLDER`: run the checks over the corpus `FOLDER/faults` and print what they find.
+
+Both twins of every fault and every healthy layer become a case; each check runs in each dtype. A check finds a fault if
+it fails on the faulty twin and not on the correct one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import multiprocessing
+import sys
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+Task = tuple[str, tuple[str, ...]]
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
+@dataclass
+class Finding:
+    """What the checks say of one entry.
+
+    Attributes:
+        name, family: of the entry.
+        found: messages by check, for checks that fail on the faulty twin only.
+        alarms: messages by check, for checks that fail on a right layer without a declared reason.
+        seconds: by check, over both twins.
+    """
+
+    name: str
+    family: str
+    found: dict[str, str] = field(default_factory=dict)
+    alarms: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def _start(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    warnings.simplefilter("ignore")
+    import torch
+
+    torch.set_num_threads(1)
+    importlib.import_module("faults.registry")
+
+
+def _failures(case: Any, seconds: dict[str, float], checks: tuple[str, ...]) -> dict[tuple[str, str], str]:
+    """Messages by check and dtype of what fails on a case."""
+    from faults import core
+
+    from pytest_torchbasics.checks.outcome import BAD
+    from pytest_torchbasics.checks.running import run_check
+    from pytest_torchbasics.trials import Trial
+
+    found = {}
+    for dtype in (dtype for dtype in DTYPES if dtype in case.dtypes):
+        for name in checks:
+            core.reset_globals()
+            begin = time.perf_counter()
+            outcome = run_check(Trial(case, "cpu", dtype), name)
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
+            if outcome.status in BAD:
+                found[name, dtype] = str(outcome)
+    return found
+
+
+def _fault(task: Task) -> Finding:
+    from faults import core
+
+    from .declaring import CHECKS_OF, case_of
+
+    name, checks = task
+    fault = core.REGISTRY[name]
+    finding = Finding(name, fault.family)
+    bad = _failures(case_of(fault, fault.make_buggy), finding.seconds, checks)
+    good = _failures(case_of(fault, fault.make_correct), finding.seconds, checks)
+    waived = {check for probe in fault.waive for check in CHECKS_OF.get(probe, ())}
+    for (check, dtype), message in bad.items():
+        if (check, dtype) not in good:
+            finding.found.setdefault(check, f"[{dtype}] {message}")
+    for (check, dtype), message in good.items():
+        if check not in waived:
+            finding.alarms.setdefault(check, f"[{dtype}] {message}")
+    return finding
+
+
+def _healthy(task: Task) -> Finding:
+    from faults import healthy
+
+    from .declaring import case_of, excused
+
+    name, checks = task
+    (entry,) = [entry for entry in healthy.HEALTHY if entry.name == name]
+    finding = Finding(name, "healthy")
+    facts = {fact for mode in entry.facts.values() for fact in mode}
+    allowed = excused(facts, lambda fact: healthy.FACTS[fact][1])
+    for (check, dtype), message in _failures(case_of(entry, entry.make), finding.seconds, checks).items():
+        if check not in allowed:
+            finding.alarms.setdefault(check, f"[{dtype}] {message}")
+    return finding
+
+
+def _print(faults: list[Finding], healthy: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=140)
+    families: dict[str, list[Finding]] = defaultdict(list)
+    for finding in faults:
+        families[finding.family].append(finding)
+    table = Table("family", "faults", "found", "false alarms", "found by", title="Planted faults")
+    for family, findings in [*sorted(families.items()), ("all", faults)]:
+        by = Counter(check for finding in findings for check in finding.found)
+        table.add_row(
+            family,
+            str(len(findings)),
+            str(sum(bool(finding.found) for finding in findings)),
+            str(sum(len(finding.alarms) for finding in findings)),
+            ", ".join(f"{check} {count}" for check, count in by.most_common()),
+        )
+    console.print(table)
+    seconds: Counter[str] = Counter()
+    for finding in [*faults, *healthy]:
+        seconds.update(finding.seconds)
+    alone = Counter(next(iter(f.found)) for f in faults if len(f.found) == 1)
+    by = Counter(check for finding in faults for check in finding.found)
+    costs = Table("check", "finds", "finds alone", "false alarms", "seconds", title="Checks")
+    alarms = Counter(check for finding in [*faults, *healthy] for check in finding.alarms)
+    for check in sorted(seconds, key=lambda name: -by[name]):
+        costs.add_row(check, str(by[check]), str(alone[check]), str(alarms[check]), f"{seconds[check]:.1f}")
+    console.print(costs)
+    found = sum(bool(finding.found) for finding in faults)
+    print(f"found {found} of {len(faults)} faults ({found / max(len(faults), 1):.1%})")
+    print(
+        f"false alarms on {sum(bool(f.alarms) for f in faults)} of {len(faults)} correct twins, "
+        f"{sum(bool(f.alarms) for f in healthy)} of {len(healthy)} healthy layers"
+    )
+    print("not found:", ", ".join(finding.name for finding in faults if not finding.found) or "none")
+
+
+def _run(
+    context: Any, jobs: int, start: tuple[str], work: Callable[[Task], Finding], tasks: list[Task]
+) -> list[Finding]:
+    """The findings of all tasks; a task that kills its process is told and left out."""
+    findings: dict[str, Finding] = {}
+    with ProcessPoolExecutor(jobs, context, _start, start) as pool:
+        pending = {pool.submit(work, task): task for task in tasks}
+        for future, (name, _) in pending.items():
+            with contextlib.suppress(BrokenProcessPool):
+                findings[name] = future.result()
+    for task in tasks:  # one process each, for what was in flight when one died
+        if task[0] not in findings:
+            with ProcessPoolExecutor(1, context, _start, start) as pool:
+                try:
+                    findings[task[0]] = pool.submit(work, task).result()
+                except BrokenProcessPool:
+                    findings[task[0]] = Finding(task[0], "crashed", alarms={"crash": "the process died"})
+    return [findings[name] for name, _ in tasks]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--only", default="", help="Entries whose name holds this.")
+@click.option("--checks", default="", help="A comma list; all by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write every finding with its message as JSON.")
+@click.option("--jobs", default=2, show_default=True)
+@click.option("--healthy/--no-healthy", default=True)
+def main(folder: Path, only: str, checks: str, out: Path | None, jobs: int, healthy: bool) -> None:
+    """Run the checks over FOLDER/faults and print what they find, by family and by check."""
+    _start(str(folder.resolve()))
+    from faults import core
+    from faults import healthy as layers
+
+    from pytest_torchbasics.checks import check_names, parse_checks
+
+    names = parse_checks(checks.split(",")) if checks else check_names()
+    tasks = [(n, names) for n, f in core.REGISTRY.items() if f.where == "cpu" and only in n]
+    others = [(e.name, names) for e in layers.HEALTHY if only in e.name] if healthy else []
+    context = multiprocessing.get_context("fork")  # a fault may spoil its process: each starts from this one
+    start = (str(folder.resolve()),)
+    faults = _run(context, jobs, start, _fault, tasks)
+    right = _run(context, jobs, start, _healthy, others)
+    _print(faults, right)
+    if out:
+        out.write_text(json.dumps([asdict(finding) for finding in [*faults, *right]], indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
