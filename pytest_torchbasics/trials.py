@@ -276,6 +276,18 @@ def differentiable_outputs(outputs: Any) -> list[torch.Tensor]:
     return [leaf.value for leaf in leaves(outputs) if is_differentiable(leaf.value) and leaf.value.requires_grad]
 
 
+def gradients(
+    outputs: Sequence[torch.Tensor],
+    variables: Sequence[torch.Tensor],
+    sent: Sequence[torch.Tensor],
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> list[torch.Tensor | None]:
+    """The gradients of outputs by variables, dense, when `sent` is sent back; None where there is no path."""
+    found = torch.autograd.grad(outputs, variables, sent, retain_graph, create_graph, allow_unused=True)
+    return [None if gradient is None else gradient.to_dense() for gradient in found]
+
+
 def is_floating(dtype: torch.dtype) -> bool:
     """True for real and complex floating dtypes."""
     return dtype.is_floating_point or dtype.is_complex

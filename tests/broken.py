@@ -909,7 +909,7 @@ class ComparesDtype(nn.Linear):
 
 
 broken(
-    layer("into-zeros", lambda: IntoZeros(6, 2), X, output=("N", 2)),
+    layer("into-zeros", lambda: IntoZeros(6, 2), X, output=("N", 2), autocast=True),
     "autocast",
     "vmap",
     says="it raises under autocast to bfloat16",
@@ -937,7 +937,7 @@ class SizeRemembered(nn.Module):
 broken(
     op("other-formula", lambda x: x.sigmoid() if torch.compiler.is_compiling() else x.tanh(), X, output=("N", 6)),
     "compile",
-    says="output compiled by aot_eager in evaluation mode: \\d+ of \\d+ elements are wrong",
+    says="output compiled by aot_eager\\w* in evaluation mode: \\d+ of \\d+ elements are wrong",
 )
 broken(layer("size-remembered", SizeRemembered, X, output=("N", 6)), "compile", says="compiled, it raises")
 broken(

@@ -175,8 +175,8 @@ def _run(
 @click.option("--checks", default="", help="A comma list; all by default.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write every finding with its message as JSON.")
 @click.option("--jobs", default=2, show_default=True)
-@click.option("--healthy/--no-healthy", default=True)
-def main(folder: Path, only: str, checks: str, out: Path | None, jobs: int, healthy: bool) -> None:
+@click.option("--part", type=click.Choice(["all", "faults", "healthy"]), default="all")
+def main(folder: Path, only: str, checks: str, out: Path | None, jobs: int, part: str) -> None:
     """Run the checks over FOLDER/faults and print what they find, by family and by check."""
     _start(str(folder.resolve()))
     from faults import core
@@ -185,8 +185,8 @@ def main(folder: Path, only: str, checks: str, out: Path | None, jobs: int, heal
     from pytest_torchbasics.checks import check_names, parse_checks
 
     names = parse_checks(checks.split(",")) if checks else check_names()
-    tasks = [(n, names) for n, f in core.REGISTRY.items() if f.where == "cpu" and only in n]
-    others = [(e.name, names) for e in layers.HEALTHY if only in e.name] if healthy else []
+    tasks = [(n, names) for n, f in core.REGISTRY.items() if f.where == "cpu" and only in n and part != "healthy"]
+    others = [(e.name, names) for e in layers.HEALTHY if only in e.name and part != "faults"]
     context = multiprocessing.get_context("fork")  # a fault may spoil its process: each starts from this one
     start = (str(folder.resolve()),)
     faults = _run(context, jobs, start, _fault, tasks)

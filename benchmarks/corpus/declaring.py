@@ -1,8 +1,8 @@
 """From an entry of a fault corpus to the case that the author of such a layer would declare.
 
 An entry has `make_buggy`, `make_correct` (or `make`), `sample_inputs(device, dtype, generator)` and optional facts:
-`reference`, `output_shape`, `out_dtype`, `dtypes`, `batched`, `out_batched`, `differentiable`, `train_random` and `declares`.
-Only these are used: no id, title or tag enters a case.
+`reference`, `output_shape`, `out_dtype`, `dtypes`, `batched`, `out_batched`, `differentiable`, `train_random` and
+`declares`. Only these are used: no id, title or tag enters a case.
 """
 
 from __future__ import annotations

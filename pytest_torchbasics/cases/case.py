@@ -80,6 +80,7 @@ class Case:
     random_in_training: bool | None = None
     differentiable: bool = True
     fullgraph: bool = False
+    autocast: bool = False
     properties: tuple[Callable[..., Any], ...] = ()
     skip: tuple[Declared, ...] = ()
     known_failure: tuple[Declared, ...] = ()

@@ -41,11 +41,11 @@ def layer(name: str, factory: Callable[[], Any], *inputs: Any, **facts: Any) -> 
             `batch`: which arguments carry the batch in dimension 0; by default those whose first size is "N".
             `random_in_training`: True if it draws random numbers in training mode.
             `differentiable`: False if no gradient is defined. `fullgraph`: True if torch.compile must make one graph
-            of it. `properties`: what else holds, by `equivariant`, `invariant`, `causal`, `padding_mask`,
-            `parameters`, `complexity` and `tied`, or any functions of `(module, *inputs)` that raise AssertionError
-            or return False. `skip`, `known_failure`, `unsupported`: exceptions, each
-            with a reason: `{"batch": "flattens the batch"}` or `Declared(...)`. `prepare(module)`: called once
-            on each fresh module.
+            of it. `autocast`: True if it must run under torch.autocast. `properties`: what else holds, by
+            `equivariant`, `invariant`, `causal`, `padding_mask`, `parameters`, `complexity` and `tied`, or any
+            functions of `(module, *inputs)` that raise AssertionError or return False. `skip`, `known_failure`,
+            `unsupported`: exceptions, each with a reason: `{"batch": "flattens the batch"}` or `Declared(...)`.
+            `prepare(module)`: called once on each fresh module.
 
     Raises:
         CaseError: the declaration is wrong; the message names the case.

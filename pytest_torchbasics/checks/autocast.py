@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..numerics.dtypes import dtype_name
+from ..numerics.trees import tensors
 from ..trials import Arguments, Subject, Trial, is_floating
 from .outcome import Outcome, failed, not_applicable
 from .support.inputs import is_random, mode_name, training_modes
@@ -17,10 +18,13 @@ from .support.results import Differences, allowed, results_of
 def autocast(trial: Trial) -> Outcome:
     """Finds what breaks or loses digits under torch.autocast: forward, and backward outside of it.
 
-    The outputs and gradients must be those of float32 within what rounding to autocast's dtype explains.
+    The outputs and gradients must be those of float32 within what rounding to autocast's dtype explains. That it raises
+    under autocast is told, and fails a case that is declared autocast=True.
     """
     if trial.dtype != "float32":
         return not_applicable("autocast is for float32 layers")
+    if any(leaf.value.is_complex() for inputs in trial.samples() for leaf in tensors(inputs)):
+        return not_applicable("autocast has no complex numbers")
     kind = trial.device.split(":")[0]
     if not torch.amp.is_autocast_available(kind):
         return not_applicable(f"torch has no autocast for {kind}")
@@ -37,8 +41,11 @@ def autocast(trial: Trial) -> Outcome:
             try:
                 actual = results_of(trial, subject, inputs, call=_under_autocast(subject, kind))
             except RuntimeError as error:
+                text = str(error).strip().splitlines()[0]
+                if not trial.case.autocast:
+                    return not_applicable(f"it does not run {where}, nor is it declared autocast=True: {text}")
                 return failed(
-                    f"it raises {where}: {type(error).__name__}: {str(error).strip().splitlines()[0]}",
+                    f"it raises {where}: {text}",
                     "operators return the lower dtype: allocate and cast by the dtype of the result, not of the input "
                     "or the weight; or switch autocast off inside",
                 )

@@ -10,7 +10,7 @@ from ..numerics.bounds import compare
 from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial, is_floating
 from .outcome import Outcome, Status, failed, not_applicable, passed
-from .support.inputs import generator, is_random, uninformative
+from .support.inputs import generator, is_random, settled, uninformative
 from .support.results import output_bounds
 
 
@@ -26,7 +26,7 @@ def batch(trial: Trial) -> Outcome:
     samples = {index: inputs for index, inputs in enumerate(trial.samples()) if _size(inputs, positions) >= 2}
     if not samples:
         return not_applicable("no batch of 2 or more items is declared: give sizes=")
-    subject = trial.subject()
+    subject = settled(trial, False, next(iter(samples.values())))
     largest = 0.0
     for index, inputs in samples.items():
         if found := uninformative(trial, inputs):

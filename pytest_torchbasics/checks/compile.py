@@ -9,14 +9,15 @@ from typing import Any
 import torch
 
 from ..numerics.trees import Leaf, map_tensors, tensors
-from ..trials import Arguments, Subject, Trial, differentiable_outputs, floating_inputs, never_giving_up
+from ..trials import Arguments, Subject, Trial, differentiable_outputs, floating_inputs, gradients, never_giving_up
 from .outcome import Outcome, Status, failed, not_applicable
 from .support.inputs import cotangents, is_random, mode_name, training_modes
 from .support.results import Differences, Results, allowed
 
-#: Traces forward and backward and runs both by eager kernels: it shows what dynamo and autograd make of a function
-#: within a second, without a compiler. The execution mode `compile` runs inductor.
-BACKEND = "aot_eager"
+#: Traces forward and backward, cuts them apart as inductor does, and runs both by eager kernels: it shows what dynamo
+#: and autograd make of a function within a second, without a compiler. The execution mode `compile` runs inductor.
+#: Plain `aot_eager` cuts differently: torch 2.14.1 gives wrong gradients there where forward updates a buffer it reads.
+BACKEND = "aot_eager_decomp_partition"
 
 
 def compile(trial: Trial) -> Outcome:
@@ -35,7 +36,7 @@ def compile(trial: Trial) -> Outcome:
     for training in training_modes(trial):
         try:
             _one(trial, training, found, fullgraph=True)
-        except torch._dynamo.exc.Unsupported as error:
+        except (torch._dynamo.exc.Unsupported, torch._dynamo.exc.UserError) as error:
             breaks = str(error).strip().splitlines()[0]
             if trial.case.fullgraph:
                 return failed(f"declared fullgraph=True, but the graph breaks: {breaks}", "see TORCH_LOGS=graph_breaks")
@@ -87,10 +88,7 @@ def _results(trial: Trial, call: Callable[..., Any], subject: Subject, inputs: A
     values = {name: value for name, value in floating_inputs(given).items() if value.requires_grad}
     values |= {f"parameter {name}": value for name, value in subject.parameters.items()}
     ends = differentiable_outputs(outputs) if trial.case.differentiable else []
-    gradients: dict[str, torch.Tensor | None] = {}
+    found: dict[str, torch.Tensor | None] = {}
     if ends and values:
-        sent = cotangents(trial, ends)
-        gradients = dict(
-            zip(values, torch.autograd.grad(ends, list(values.values()), sent, allow_unused=True), strict=True)
-        )
-    return Results([Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(outputs)], gradients)
+        found = dict(zip(values, gradients(ends, list(values.values()), cotangents(trial, ends)), strict=True))
+    return Results([Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(outputs)], found)

@@ -12,18 +12,16 @@ from ..trials import (
     Arguments,
     Subject,
     Trial,
-    differentiable_outputs,
     floating_inputs,
     is_floating,
     substitute,
-    variables,
 )
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.derivatives import is_unbounded
 from .support.exact import Exact
 from .support.inputs import cotangents, is_random
 from .support.results import results_of
-from .support.tracing import Trace
+from .support.tracing import Trace, graph_nodes
 
 #: The largest of the large values: beyond exp in float32 (and bfloat16), which ends at 88.
 LARGE = 120.0
@@ -33,6 +31,9 @@ LARGE_IN_HALF = 24.0
 DENORMAL = 1 / 16
 #: Derivatives of eigenvectors do not exist where eigenvalues are equal, which torch documents.
 _DEGENERATE = re.compile(r"Linalg(Eigh?|Svd)|Eigh|Svd", re.IGNORECASE)
+#: Operators by which an author selects values, and may select a NaN away. What torch's own fused kernels make of one
+#: (attention, grid_sample, margin losses) is torch's.
+_SELECTING = ("aten.where", "nan_to_num", "masked_fill", "masked_scatter")
 #: Steps of one-sided differences: they agree where a slope exists.
 STEPS = (1e-4, 1e-5)
 
@@ -67,7 +68,8 @@ def _domain(trial: Trial, inputs: Arguments) -> set[str]:
         for position, item in enumerate(trial.case.inputs)
         if isinstance(item, Tensor) and (item.low, item.high, item.fill) != (None, None, None)
     }
-    return {name for name, value in floating_inputs(inputs).items() if is_unbounded(value)} - bounded
+    real = {name: value for name, value in floating_inputs(inputs).items() if not value.is_complex()}
+    return {name for name, value in real.items() if is_unbounded(value)} - bounded
 
 
 def _replaced(trial: Trial, inputs: Arguments, factor: float) -> Arguments:
@@ -77,6 +79,8 @@ def _replaced(trial: Trial, inputs: Arguments, factor: float) -> Arguments:
 
 
 def _zeros(trial: Trial, subject: Subject, inputs: Arguments) -> Outcome | None:
+    if trial.dtype == "float16":
+        return None  # the usual epsilons, 1e-8 to 1e-5, are zero there or overflow in the backward
     zeros = _replaced(trial, inputs, 0.0)
     found = results_of(trial, subject, zeros)
     if bad := _not_finite(found.outputs):
@@ -121,6 +125,8 @@ def _scaled(trial: Trial, subject: Subject, inputs: Arguments) -> Outcome | None
     size = max(float(floating_inputs(inputs)[name].detach().abs().max()) for name in _domain(trial, inputs))
     large = (LARGE_IN_HALF if trial.dtype == "float16" else LARGE) / size
     for name, factor in (("large", large), ("denormal", tiny)):
+        if name == "denormal" and trial.dtype == "float16":
+            continue  # squares and epsilons vanish there
         given = _replaced(trial, inputs, factor)
         try:
             found = results_of(trial, subject, given)
@@ -136,9 +142,11 @@ def _scaled(trial: Trial, subject: Subject, inputs: Arguments) -> Outcome | None
                     f"an intermediate value leaves the range of {trial.dtype}: use log1p, logsumexp, softplus or "
                     "logits, subtract the maximum first, or compute wider inside",
                 )
-        gradients = exact.gradients(exact.inputs(given), {}, lambda results: cotangents(trial, results)) or {}
+        if trial.dtype == "float16":
+            continue  # its backward needs the loss scaled
+        known_gradients = exact.gradients(exact.inputs(given), {}, lambda results: cotangents(trial, results)) or {}
         for variable, actual in found.gradients.items():
-            known = gradients.get(variable)
+            known = known_gradients.get(variable)
             if actual is not None and known is not None and _lost(actual, known, trial.torch_dtype):
                 return failed(
                     f"the gradient by {variable} is NaN or infinite for {name} inputs ({factor:.3g} times the declared "
@@ -160,8 +168,10 @@ def _nan(trial: Trial, subject: Subject, inputs: Arguments) -> Outcome | None:
     """A NaN where the result depends on an input must come out again."""
     with Trace() as trace:
         found = results_of(trial, subject, inputs)
-    if not all(operation.name.startswith(("aten.", "prims.")) for operation in trace.operations):
-        return None  # kernels that are not torch's may take a NaN for an index, and end the process
+    names = {operation.name for operation in trace.operations}
+    own = all(name.startswith(("aten.", "prims.")) for name in names)  # other kernels may take a NaN for an index
+    if not own or not any(selecting in name for name in names for selecting in _SELECTING):
+        return None
     for name in sorted(_domain(trial, inputs)):
         gradient = found.gradients.get(name)
         if gradient is None or not bool((gradient != 0).any()):
@@ -189,19 +199,7 @@ def _with_nan(tensor: torch.Tensor, index: tuple[int, ...]) -> torch.Tensor:
 
 def _is_degenerate(subject: Subject, inputs: Arguments) -> bool:
     """True if an eigen- or singular value decomposition lies on the way."""
-    if not variables(subject, inputs):
-        return False
-    stack = [output.grad_fn for output in differentiable_outputs(subject.pure(inputs))]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if _DEGENERATE.search(node.name()):
-            return True
-        stack.extend(following for following, _ in node.next_functions)
-    return False
+    return any(_DEGENERATE.search(node.name()) for node in graph_nodes(subject.pure(inputs)))
 
 
 def _finite(value: torch.Tensor) -> bool:

@@ -9,7 +9,7 @@ import warnings
 import torch
 from torch.autograd import forward_ad
 
-from ..trials import Trial
+from ..trials import Trial, gradients
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.derivatives import Derivatives, in_float64
 from .support.inputs import generator
@@ -58,8 +58,8 @@ def _by_one(one: Derivatives, name: str) -> Outcome | None:
         if not outputs or len(outputs) != len(tangents):
             return None  # `gradient` judges that
         weights = [torch.randn(o.shape, generator=source, dtype=o.dtype).to(o.device) for o in outputs]
-        (back,) = torch.autograd.grad(outputs, [variable], weights, allow_unused=True)
-        gradient = torch.zeros_like(direction) if back is None else back.to_dense()
+        (back,) = gradients(outputs, [variable], weights)
+        gradient = torch.zeros_like(direction) if back is None else back
         reverse = float((gradient.conj() * direction).sum().real)
         moved = [w.conj() * t.detach() for w, t in zip(weights, tangents, strict=True) if t is not None]
         forward = sum(float(term.sum().real) for term in moved)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ..numerics.trees import map_tensors, tensors
-from ..trials import Arguments, Trial, differentiable_outputs
+from ..trials import Arguments, Trial, differentiable_outputs, gradients
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import cotangents, mode_name, training_modes
 
@@ -78,7 +78,7 @@ def _step(trial: Trial, subject: Any, inputs: Arguments) -> list[torch.Tensor]:
     sources += list(subject.parameters.values())
     if ends and sources:
         try:
-            torch.autograd.grad(ends, sources, cotangents(trial, ends), allow_unused=True)
+            gradients(ends, sources, cotangents(trial, ends))
         except RuntimeError as error:
             if "second time" not in str(error) and "modified by an inplace" not in str(error):
                 raise
@@ -113,7 +113,10 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         # Reading an attribute, and working in place, return tensors that were there before.
-        made = not any(result is given for given in args) and getattr(func, "__name__", "") != "__get__"
+        made = (
+            not any(result is given for given in (*args, *(kwargs or {}).values()))
+            and getattr(func, "__name__", "") != "__get__"
+        )
         if made and isinstance(result, torch.Tensor) and self._calls:
             self._calls[-1].append(weakref.ref(result))
         return result

@@ -50,7 +50,8 @@ def _hidden(trial: Trial) -> Outcome | None:
         registered = {"_parameters", "_buffers", "_modules"}
         attributes = {key: value for key, value in vars(child).items() if key not in registered}
         for path, value in _attributes(attributes, name):
-            trainable = isinstance(value, torch.Tensor) and value.requires_grad
+            # What a hook computes anew before each call (pruning, the old weight norm) may stay.
+            trainable = isinstance(value, torch.Tensor) and value.requires_grad and not child._forward_pre_hooks
             if (isinstance(value, nn.Module) or trainable) and id(value) not in known:
                 kind = "module" if isinstance(value, nn.Module) else "tensor that requires a gradient"
                 return failed(

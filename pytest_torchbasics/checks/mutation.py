@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..numerics.trees import Leaf, identical, map_leaves, map_tensors, tensors
-from ..trials import Arguments, Subject, Trial, differentiable_outputs, substitute, variables
+from ..trials import Arguments, Subject, Trial, differentiable_outputs, gradients, substitute, variables
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import cotangents
 
@@ -141,16 +141,16 @@ def _backward(trial: Trial, inputs: Arguments, samples: list[Arguments]) -> Outc
         return None
     given = cotangents(trial, ends)
     before = [value.clone() for value in given]
-    found = torch.autograd.grad(ends, list(values.values()), given, allow_unused=True, retain_graph=True)
+    found = gradients(ends, list(values.values()), given, retain_graph=True)
     if any(not identical(value, old) for value, old in zip(given, before, strict=True)):
         return failed(
             "the backward pass changes the gradient of the output that it is given",
             "an in-place operation on grad_output in a hand-written backward",
         )
     subject.pure(map_tensors(lambda tensor: _other_values(tensor.detach()), samples[-1]))
-    again = torch.autograd.grad(ends, list(values.values()), before, allow_unused=True)
+    again = gradients(ends, list(values.values()), before)
     for name, first, second in zip(values, found, again, strict=True):
-        if first is not None and (second is None or not identical(first.to_dense(), second.to_dense())):
+        if first is not None and (second is None or not identical(first, second)):
             return failed(
                 f"the gradient by {name} changes when another forward pass comes before the backward pass",
                 "what backward needs is kept on the module or the class and overwritten by the next call: use "

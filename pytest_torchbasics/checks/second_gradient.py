@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..trials import Trial
+from ..trials import Trial, gradients
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.derivatives import Derivatives, Steps, in_float64, steps_for
 from .support.inputs import cotangents, generator
@@ -107,8 +107,8 @@ def _gradient(
 ) -> list[torch.Tensor]:
     outputs = one.function(dict(zip(one.values, values, strict=True)))
     copies = [gradient.clone() for gradient in sent]  # a backward may work in place, which `mutation` judges
-    found = torch.autograd.grad(outputs, values, copies, create_graph=create_graph, allow_unused=True)
-    return [torch.zeros_like(v) if g is None else g.to_dense() for v, g in zip(values, found, strict=True)]
+    found = gradients(outputs, values, copies, create_graph)
+    return [torch.zeros_like(v) if g is None else g for v, g in zip(values, found, strict=True)]
 
 
 def _difference(

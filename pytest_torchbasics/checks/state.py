@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..numerics.trees import Leaf, identical, map_tensors, tensors
-from ..trials import Arguments, Subject, Trial, differentiable_outputs
+from ..trials import Arguments, Subject, Trial, differentiable_outputs, gradients
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import cotangents, is_random
 
@@ -36,6 +36,8 @@ def state(trial: Trial) -> Outcome:
     if any(is_random(subject, inputs) for inputs in samples):
         return not_applicable("its result is random in evaluation mode")
     used = _used(trial, samples)
+    if (outcome := _copied_in_training(trial, samples[0])) is not None:
+        return outcome
     steps: list[Callable[[], Outcome | None]] = [
         lambda: _shared_memory(trial),
         lambda: _state_dict(trial, used, samples),
@@ -61,12 +63,26 @@ def _used(trial: Trial, samples: list[Arguments]) -> nn.Module:
     return module
 
 
+def _copied_in_training(trial: Trial, inputs: Arguments) -> Outcome | None:
+    """An average of the weights (EMA, SWA) copies the module between two steps."""
+    subject = trial.subject(training=True)
+    _train(trial, subject, inputs)
+    try:
+        copy.deepcopy(subject.module)
+    except Exception as error:
+        return failed(
+            f"it cannot be copied after a call: {type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            "a tensor with a graph is kept as an attribute: use a local variable, or .detach() it",
+        )
+    return None
+
+
 def _train(trial: Trial, subject: Subject, inputs: Arguments) -> None:
     with trial.seeded():
         ends = differentiable_outputs(subject(*map_tensors(torch.Tensor.clone, inputs)))
     weights = list(subject.parameters.values())
     if ends and weights and trial.case.differentiable:
-        torch.autograd.grad(ends, weights, cotangents(trial, ends), allow_unused=True)
+        gradients(ends, weights, cotangents(trial, ends))
 
 
 def _call(trial: Trial, module: nn.Module, inputs: Arguments) -> list[Leaf]:
@@ -139,13 +155,7 @@ def _made(trial: Trial, seed: int | None) -> nn.Module:
 
 
 def _deepcopy(trial: Trial, used: nn.Module, inputs: Arguments) -> Outcome | None:
-    try:
-        copied = copy.deepcopy(used)
-    except Exception as error:
-        return failed(
-            f"it cannot be copied after a call: {type(error).__name__}: {str(error).strip().splitlines()[0]}",
-            "a tensor with a graph is kept as an attribute: use a local variable, or .detach() it",
-        )
+    copied = copy.deepcopy(used)
     before = _call(trial, used, inputs)
     if (name := _difference(_call(trial, copied, inputs), before)) is not None:
         return failed(f"{name} of a deep copy differs", "__deepcopy__ or __getstate__ leaves something out")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from ..numerics.trees import tensors
+from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, not_applicable
 from .support.inputs import is_random
-from .support.results import UNKNOWN, Differences, Layout, allowed, results_of
+from .support.results import UNKNOWN, Differences, Layout, allowed, allowed_for, results_of
 
 
 def strides(trial: Trial) -> Outcome:
@@ -55,7 +55,10 @@ def _expanded(trial: Trial, subject: Subject, inputs: Arguments, found: Differen
     try:
         actual = results_of(trial, subject, inputs, layout=_repeated)
         expected = results_of(trial, subject, inputs, layout=copied)
-        if not found.add("for expanded inputs", actual, expected, UNKNOWN, _INPUTS):
+        bounds = allowed_for(
+            trial, False, map_tensors(lambda t: copied(t.detach()).requires_grad_(t.requires_grad), inputs)
+        )
+        if not found.add("for expanded inputs", actual, expected, bounds, _INPUTS):
             return False
         actual = results_of(trial, subject, inputs, sent_layout=_repeated)
         expected = results_of(trial, subject, inputs, sent_layout=copied)

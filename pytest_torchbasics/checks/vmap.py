@@ -7,17 +7,21 @@ import warnings
 from typing import Any
 
 import torch
+from torch.autograd.function import BackwardCFunction
 
+from ..numerics.dtypes import LOW_PRECISION
 from ..numerics.trees import Leaf, map_tensors, tensors
-from ..trials import Arguments, Trial
+from ..trials import Arguments, Trial, floating_inputs, substitute
 from .outcome import Outcome, failed, not_applicable
-from .support.inputs import is_random
+from .support.inputs import is_random, settled
 from .support.results import UNKNOWN, Differences, Results, allowed
+from .support.tracing import graph_nodes, writes_its_state
 
 #: How torch words it that something cannot be mapped at all.
 _REFUSAL = re.compile(
-    r"NYI|\.item\(\)|data-dependent|dynamic|setup_context|generate_vmap_rule|batching rule|randomness|"
-    r"not (yet )?(supported|implemented)|support(ed)? (for|by) vmap|data.?p(oin)?te?r|sparse|storage",
+    r"NYI|requires_grad_|unsupported|"
+    r"\.item\(\)|data-dependent|dynamic|setup_context|generate_vmap_rule|batching rule|randomness|"
+    r"not (yet )?(support|implement)|support(ed)? (for|by) vmap|data.?p(oin)?te?r|sparse|storage",
     re.IGNORECASE,
 )
 
@@ -29,17 +33,23 @@ def vmap(trial: Trial) -> Outcome:
         return not_applicable("it takes no tensor")
     if trial.mode != "eager":
         return not_applicable("vmap maps the eager function")
-    subject = trial.subject()
+    if trial.dtype in LOW_PRECISION:
+        return not_applicable("kernels for one item and for many round differently: it is judged in float32")
+    if any(leaf.value.layout != torch.strided for inputs in samples for leaf in tensors(inputs)):
+        return not_applicable("sparse tensors cannot be mapped")
+    subject = settled(trial, False, samples[0])
     call: Any = subject.module if subject.module is not None else trial.case.target
     found = Differences()
     for index, inputs in enumerate(samples):
         if is_random(subject, inputs):
             return not_applicable("its result is random in evaluation mode")
         inputs = map_tensors(torch.Tensor.detach, inputs)
+        if writes_its_state(subject, inputs):
+            return not_applicable("it changes its own parameters or buffers when it is called")
         items = [inputs, map_tensors(_other, inputs)]
         with torch.no_grad():
             looped = [tensors(subject.pure(item)) for item in items]
-        for dim in (0, -1):
+        for dim in (0, -1) if _has_own_rule(trial, inputs) else (0,):
             try:
                 mapped = _mapped(trial, call, items, dim)
             except Exception as error:
@@ -60,6 +70,13 @@ def vmap(trial: Trial) -> Outcome:
                 if not found.add(what, Results(actual, {}), Results(expected, {}), bounds, hint):
                     return found.outcome()
     return found.outcome()
+
+
+def _has_own_rule(trial: Trial, inputs: Arguments) -> bool:
+    """True if a hand-written autograd.Function lies on the way: only its rule is at risk along other dimensions."""
+    subject = trial.subject()
+    wanted = {name: value.detach().clone().requires_grad_() for name, value in floating_inputs(inputs).items()}
+    return any(isinstance(node, BackwardCFunction) for node in graph_nodes(subject.pure(substitute(inputs, wanted)[0])))
 
 
 def _mapped(trial: Trial, call: Any, items: list[Arguments], dim: int) -> list[Leaf]:

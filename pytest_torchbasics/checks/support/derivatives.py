@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+from unittest import mock
 
 import torch
+import torch.utils.checkpoint
 
 from ...backends import backend_for
 from ...cases import Tensor
 from ...numerics.dtypes import dtype_name, wide
 from ...numerics.trees import identical, map_tensors, tensors
-from ...trials import Arguments, Subject, Trial, differentiable_outputs, substitute, variables
+from ...trials import Arguments, Subject, Trial, differentiable_outputs, gradients, substitute, variables
 from ..outcome import Outcome, not_applicable
-from .inputs import cotangents, mode_name, modes_that_differ, uninformative, why_not_floating
+from .inputs import cotangents, feeds_back, mode_name, modes_that_differ, settled, uninformative, why_not_floating
 
 #: Step of the central differences and the errors allowed to them (gradcheck's own eps, rtol and atol).
 STEP = 1e-6
@@ -89,13 +92,30 @@ def _derivatives(trial: Trial) -> list[Derivatives] | Outcome:
         return outcome
     found = []
     for training in modes_that_differ(trial, smallest):
-        subject = trial.subject(training)
+        subject = settled(trial, training, smallest)
+        if feeds_back(subject, smallest):
+            continue
+        if _checkpoints(subject, smallest):
+            return not_applicable("it recomputes its forward in backward (checkpoint), where moved parameters are lost")
         for inputs in samples:
             if values := variables(subject, inputs):
                 function = _function(subject, inputs, values)
                 found.append(Derivatives(trial, mode_name(training), values, function, inputs is smallest))
     found += [wider for one in found if one.exactly and (wider := _farther_out(one)) is not None]
     return found or not_applicable("no input and no parameter requires a gradient")
+
+
+def _checkpoints(subject: Subject, inputs: Arguments) -> bool:
+    """True if activation checkpointing is used: its second forward pass sees the module's own parameters."""
+    frame = getattr(torch.utils.checkpoint, "_CheckpointFrame", None)  # private, there in torch 2.1 to 2.14
+    if frame is None:
+        return False
+    made = []
+    # What it raises without its frame does not matter.
+    spy = mock.patch.object(frame, "__init__", autospec=True, side_effect=lambda *_: made.append(1))
+    with contextlib.suppress(Exception), spy:
+        subject.pure(inputs)
+    return bool(made)
 
 
 def _farther_out(one: Derivatives) -> Derivatives | None:
@@ -149,10 +169,12 @@ def steps_for(trial: Trial, function: Function, values: Values) -> Steps:
     """
     outputs = function(values)
     for name, value in values.items():
+        if not value.numel():
+            continue
         moved = function({**values, name: (value.detach() * (1 + 1e-11)).requires_grad_()})
         still = all(identical(a, b) for a, b in zip(outputs, moved, strict=True))
-        gradients = torch.autograd.grad(outputs, [value], cotangents(trial, outputs), True, allow_unused=True)
-        if still and gradients[0] is not None and bool((gradients[0] * value).detach().abs().max() > 1e-6):
+        (gradient,) = gradients(outputs, [value], cotangents(trial, outputs), retain_graph=True)
+        if still and gradient is not None and bool((gradient * value).detach().abs().max() > 1e-6):
             return COARSE
     return FINE
 

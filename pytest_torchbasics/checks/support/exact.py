@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +20,12 @@ from ...trials import (
     cast_module,
     differentiable_outputs,
     floating_inputs,
+    gradients,
     is_floating,
     substitute,
 )
 from .inputs import cotangents, generator
-from .tracing import RoundedConstants
+from .tracing import Rounded
 
 Gradients = dict[str, "torch.Tensor | None"]
 Weights = dict[str, torch.Tensor]
@@ -94,8 +94,7 @@ class Exact:
         results = differentiable_outputs(call(replaced))
         if not results or not wanted:
             return None
-        found = torch.autograd.grad(results, list(wanted.values()), cotangents_of(results), allow_unused=True)
-        return dict(zip(wanted, found, strict=True))
+        return dict(zip(wanted, gradients(results, list(wanted.values()), cotangents_of(results)), strict=True))
 
     def bounds(self, inputs: Arguments, expected: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
         """The allowed error of each result for these exact inputs; None for integers and booleans."""
@@ -104,7 +103,7 @@ class Exact:
         floating = [index for index, result in enumerate(expected) if is_floating(result.dtype)]
 
         def compute(arguments: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-            with self.rounded_constants(arguments):
+            with self.rounded(arguments):
                 results = self.outputs(inputs, dict(zip(names, arguments, strict=True)))
             return [results[index].value.detach() for index in floating]
 
@@ -115,15 +114,14 @@ class Exact:
             bounds[index] = bound
         return bounds
 
-    def rounded_constants(self, given: Sequence[torch.Tensor]) -> AbstractContextManager[Any]:
-        """Where what is computed from constants alone (positions, phases, tables) is rounded to float32.
+    def rounded(self, given: Sequence[torch.Tensor]) -> AbstractContextManager[Any]:
+        """Where intermediate results are rounded, to float32 at most: anything narrower inside would be a fault.
 
-        A layer may compute such things in float32, but nothing narrower: that would be a fault.
+        Of the author's reference, whose formula is trusted, only what is computed from constants alone (positions,
+        phases, tables). Without one the layer's own formula is all there is, and all of it is rounded.
         """
-        if self.trial.torch_dtype in (torch.float64, torch.complex128):
-            return contextlib.nullcontext()
         state = [] if self._module is None else [*self._module.parameters(), *self._module.buffers()]
-        return RoundedConstants([*given, *state])
+        return Rounded(self.trial.torch_dtype, [*given, *state] if self.reference is not None else [])
 
     def _prepared(self, parameters: Mapping[str, torch.Tensor]) -> tuple[Callable[[Arguments], Any], Weights]:
         """The function of the inputs with these values of the parameters, and all parameters that it uses."""
@@ -167,18 +165,18 @@ def gradients_and_bounds(
         sent.extend(cotangents(trial, results))
         return sent
 
-    gradients = exact.gradients(inputs, {}, send)
-    known = {name: value for name, value in (gradients or {}).items() if value is not None}
-    if gradients is None or not known:
+    found = exact.gradients(inputs, {}, send)
+    known = {name: value for name, value in (found or {}).items() if value is not None}
+    if found is None or not known:
         return None
     values = exact.values(inputs)
 
     def compute(moved: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         replaced = dict(zip(values, moved[: len(values)], strict=True))
-        with exact.rounded_constants(moved):
-            found = exact.gradients(inputs, replaced, lambda _: moved[len(values) :]) or {}
-        return [value if (other := found.get(name)) is None else other for name, value in known.items()]
+        with exact.rounded(moved):
+            others = exact.gradients(inputs, replaced, lambda _: moved[len(values) :]) or {}
+        return [value if (other := others.get(name)) is None else other for name, value in known.items()]
 
     # What is sent back is rounded to the trial's dtype on its way as well, so it is perturbed too.
     bounds = allowed_errors(compute, [*values.values(), *sent], list(known.values()), exact.dtype, generator(trial))
-    return gradients, dict(zip(known, bounds, strict=True))
+    return found, dict(zip(known, bounds, strict=True))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from ...cases import Tensor
 from ...numerics.dtypes import dtype_name, torch_dtype, wide
-from ...numerics.trees import identical, tensors
+from ...numerics.trees import identical, map_tensors, tensors
 from ...trials import (
     Arguments,
     Subject,
     Trial,
     differentiable_outputs,
     floating_inputs,
+    gradients,
     is_floating,
     substitute,
     variables,
@@ -64,7 +67,8 @@ def uninformative(trial: Trial, inputs: Arguments) -> Outcome | None:
 
 def _hides(value: torch.Tensor) -> str:
     """What is wrong with the values of an input; empty if they can show a fault."""
-    flat = value.detach().reshape(-1)
+    value = value.detach().to_dense()
+    flat = value.reshape(-1)
     if bool((flat == flat[0]).all()):
         return "constant"
     square = value.dim() == 2 and value.shape[0] == value.shape[1]
@@ -89,8 +93,58 @@ def _results_and_gradients(trial: Trial, subject: Subject, inputs: Arguments) ->
     floating = differentiable_outputs(outputs)
     if not values or not floating:
         return [leaf.value for leaf in tensors(outputs)]
-    gradients = torch.autograd.grad(floating, list(values.values()), cotangents(trial, floating), allow_unused=True)
-    return [*(leaf.value for leaf in tensors(outputs)), *gradients]
+    found = gradients(floating, list(values.values()), cotangents(trial, floating))
+    return [*(leaf.value for leaf in tensors(outputs)), *found]
+
+
+def settled(trial: Trial, training: bool, inputs: Arguments) -> Subject:
+    """A subject that has initialised itself from its first data, if it does so (as an ActNorm).
+
+    A module that changes at every call in evaluation mode is given as it was made: `mutation` judges that.
+    """
+    subject = trial.subject()
+    module = subject.module
+    if module is None:
+        return subject
+    states = []
+    with torch.no_grad():
+        for _ in range(2):
+            states.append(copy.deepcopy(module.state_dict()))
+            with trial.seeded():
+                subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+        states.append(module.state_dict())
+    if not _equal(states[1], states[2]) or _equal(states[0], states[1]):
+        return trial.subject(training)
+    module.train(training)
+    return subject
+
+
+def _equal(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return all(
+        not isinstance(value, torch.Tensor) or identical(value, second[name])
+        for name, value in first.items()
+        if name in second
+    )
+
+
+def feeds_back(subject: Subject, inputs: Arguments) -> bool:
+    """True if a call updates buffers without a gradient that its own result depends on: a mean that is subtracted.
+
+    Its gradient leaves that path out, on purpose, so a difference quotient is another number.
+    """
+    module = subject.module
+    if module is None or not module.training:
+        return False
+    before = {name: buffer.clone() for name, buffer in module.named_buffers() if buffer.is_floating_point()}
+    twin = subject.trial.subject(training=True)
+    with subject.trial.seeded(), torch.no_grad():
+        twin(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+    after = dict(twin.module.named_buffers()) if twin.module is not None else {}
+    if not any(name in after and not identical(value, after[name]) for name, value in before.items()):
+        return False
+    moved = {name: value * 1.5 + 0.25 for name, value in before.items()}
+    first, second = (tensors(subject.pure(inputs, state)) for state in (before, moved))
+    return any(not identical(a.value, b.value) for a, b in zip(first, second, strict=True))
 
 
 def is_random(subject: Subject, inputs: Arguments) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from ...numerics.bounds import Mismatch, compare, is_vacuous, plain_bound
 from ...numerics.trees import Leaf, map_tensors, tensors
-from ...trials import Arguments, Subject, Trial, differentiable_outputs, is_floating, substitute, variables
+from ...trials import Arguments, Subject, Trial, differentiable_outputs, gradients, is_floating, substitute, variables
 from ..outcome import Outcome, failed, not_applicable, passed
 from .exact import Exact, gradients_and_bounds
 from .inputs import cotangents
@@ -61,13 +61,12 @@ def results_of(
     replaced = map_tensors(layout or torch.Tensor.clone, replaced)
     outputs = (call or subject.isolated)(replaced, parameters)
     ends = differentiable_outputs(outputs)
-    gradients: Gradients = {}
+    found: Gradients = {}
     if ends and values:
         sent = [(sent_layout or _same)(gradient) for gradient in cotangents(trial, ends)]
-        found = torch.autograd.grad(ends, list(values.values()), sent, allow_unused=True)
-        gradients = dict(zip(values, found, strict=True))
+        found = dict(zip(values, gradients(ends, list(values.values()), sent), strict=True))
     kept = [Leaf(leaf.path, leaf.value.detach()) for leaf in tensors(outputs)]
-    return Results(kept, gradients)
+    return Results(kept, found)
 
 
 @functools.lru_cache(maxsize=64)
@@ -80,16 +79,20 @@ def allowed(trial: Trial, training: bool, index: int, precision: torch.dtype | N
         index: position of the sample.
         precision: the dtype whose rounding is allowed for; the trial's own by default.
     """
+    return allowed_for(trial, training, trial.samples()[index], precision)
+
+
+def allowed_for(trial: Trial, training: bool, inputs: Arguments, precision: torch.dtype | None = None) -> Allowed:
+    """The allowed differences for other inputs than the samples."""
     if not is_floating(trial.torch_dtype) or "float64" not in trial.case.dtypes:
         return UNKNOWN
     # Around the float64 results, not the trial's own: those may hold the very fault that is looked for.
     exact = Exact(trial, training, own=False)
     exact.dtype = precision or exact.dtype
-    inputs = exact.inputs(trial.samples()[index])
+    inputs = exact.inputs(inputs)
     outputs = exact.bounds(inputs, [leaf.value for leaf in exact.outputs(inputs, {})])
     found = gradients_and_bounds(trial, exact, inputs) if trial.case.differentiable else None
-    gradients = found[1] if found is not None else {}
-    return Allowed(tuple(outputs), gradients)
+    return Allowed(tuple(outputs), found[1] if found is not None else {})
 
 
 def output_bounds(trial: Trial, index: int, results: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ...numerics.trees import tensors
+from ...numerics.trees import map_tensors, tensors
+from ...trials import Arguments, Subject, differentiable_outputs
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class Operation:
     Attributes:
         name: such as `aten.mm.default`.
         reads, writes: the storages of its arguments and results.
+        mutates: the storages that it writes to in place.
         costly: True for products and convolutions, whose FLOPs torch knows.
     """
 
     name: str
     reads: set[int]
     writes: set[int]
+    mutates: set[int]
     costly: bool
 
 
@@ -52,10 +55,12 @@ class Trace(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         read = [leaf.value for leaf in tensors((args, kwargs or {}))]
         made = [leaf.value for leaf in tensors(result)]
-        written = [*made, *(read if func._schema.is_mutable else [])]
+        mutated = read if func._schema.is_mutable else []
         self.kept += made
         costly = func._overloadpacket in flop_registry
-        self.operations.append(Operation(str(func), storages(read), storages(written), costly))
+        self.operations.append(
+            Operation(str(func), storages(read), storages(made + mutated), storages(mutated), costly)
+        )
         if not any(returned.alias_info is not None for returned in func._schema.returns):
             self.elements += sum(tensor.numel() for tensor in made)
             self.largest = max([self.largest, *(tensor.numel() for tensor in made)])
@@ -64,18 +69,43 @@ class Trace(TorchDispatchMode):
 
 def storages(values: list[torch.Tensor]) -> set[int]:
     """What identifies the memory of tensors, views included."""
-    return {value.untyped_storage()._cdata for value in values}
+    return {value.untyped_storage()._cdata for value in values if value.layout == torch.strided}
 
 
-class RoundedConstants(TorchDispatchMode):
-    """Moves what is computed from constants alone by one epsilon of float32, where float32 cannot hold it.
+def writes_its_state(subject: Subject, inputs: Arguments) -> bool:
+    """True if a call works in place on the module's parameters or buffers, even if their values stay."""
+    if subject.module is None:
+        return False
+    state = storages([*subject.module.parameters(), *subject.module.buffers()])
+    with Trace() as trace, torch.no_grad(), subject.trial.seeded():
+        subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+    return any(operation.mutates & state for operation in trace.operations)
+
+
+def graph_nodes(outputs: Any) -> Iterator[Any]:
+    """The nodes of the autograd graph behind outputs, each once."""
+    stack = [output.grad_fn for output in differentiable_outputs(outputs)]
+    seen = set()
+    while stack:
+        node = stack.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            stack.extend(following for following, _ in node.next_functions)
+
+
+class Rounded(TorchDispatchMode):
+    """Moves results by one epsilon of float32 (of float64 for float64), where that dtype cannot hold them.
 
     Args:
-        given: what is no constant: inputs and state, and with them whatever is computed from them.
+        dtype: the dtype under test.
+        given: what is not rounded here, and with it whatever is computed from it; nothing rounds everything.
     """
 
-    def __init__(self, given: Sequence[torch.Tensor]) -> None:
+    def __init__(self, dtype: torch.dtype, given: Sequence[torch.Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        wide = dtype in (torch.float64, torch.complex128)
+        self._narrow = torch.float64 if wide else torch.float32
         # Kept, so that no id is used twice.
         self._derived = {id(tensor): tensor for tensor in given}
         self._generator = torch.Generator().manual_seed(0)
@@ -88,7 +118,12 @@ class RoundedConstants(TorchDispatchMode):
             return result
         for tensor in made:
             if tensor.dtype == torch.float64 and not func._schema.is_mutable and not func.is_view:
-                signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.float64) * 2 - 1
-                exact = tensor.to(torch.float32).to(torch.float64) == tensor
-                tensor.copy_(torch.where(exact, tensor, tensor * (1 + torch.finfo(torch.float32).eps * signs)))
+                self._round(tensor)
         return result
+
+    def _round(self, tensor: torch.Tensor) -> None:
+        signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.float64) * 2 - 1
+        moved = tensor * (1 + torch.finfo(self._narrow).eps * signs)
+        if self._narrow == torch.float32:
+            moved = torch.where(tensor.to(torch.float32).to(torch.float64) == tensor, tensor, moved)
+        tensor.copy_(moved)

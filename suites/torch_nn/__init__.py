@@ -1,0 +1,1 @@
+"""Every class of torch.nn, in training and evaluation mode, by topic."""
