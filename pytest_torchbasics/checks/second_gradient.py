@@ -13,7 +13,9 @@ from .support.derivatives import Derivatives, Steps, in_float64, steps_for
 from .support.inputs import cotangents, generator
 
 #: How torch words it that there is no second derivative.
-_REFUSAL = re.compile(r"derivative for .* is not implemented|once_differentiable|not twice differentiable")
+_REFUSAL = re.compile(
+    r"derivative for .* is not implemented|once_differentiable|automatic differentiation|not twice differentiable"
+)
 
 
 def second_gradient(trial: Trial) -> Outcome:

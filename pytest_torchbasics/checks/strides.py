@@ -11,7 +11,7 @@ from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, not_applicable
 from .support.inputs import is_random
-from .support.results import UNKNOWN, Differences, Layout, allowed, allowed_for, results_of
+from .support.results import Differences, Layout, allowed, allowed_for, results_of
 
 
 def strides(trial: Trial) -> Outcome:
@@ -66,7 +66,7 @@ def _expanded(trial: Trial, subject: Subject, inputs: Arguments, found: Differen
         if re.search("single memory location|view of a leaf", str(error)):
             return True  # it works in place on what it is given, which torch refuses here; `mutation` judges that
         raise
-    return found.add("for expanded gradients sent back", actual, expected, UNKNOWN, _SENT)
+    return found.add("for expanded gradients sent back", actual, expected, bounds, _SENT)
 
 
 _INPUTS = "raw memory is read without the strides (data_ptr, as_strided, view): call .contiguous() or use reshape"

@@ -25,7 +25,7 @@ MARGIN = 16.0
 #: Kernels of narrower dtypes sum in float32.
 MARGIN_OF_SUMS = 64.0
 #: Random perturbations; the largest effect of them counts, so a scalar result is not judged by one lucky draw.
-DRAWS = 4
+DRAWS = 6
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class Trace(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         read = [leaf.value for leaf in tensors((args, kwargs or {}))]
         made = [leaf.value for leaf in tensors(result)]
-        mutated = read if func._schema.is_mutable else []
+        mutated = _written_to(func._schema, args, kwargs or {})
         self.kept += made
         costly = func._overloadpacket in flop_registry
         self.operations.append(
@@ -65,6 +65,15 @@ class Trace(TorchDispatchMode):
             self.elements += sum(tensor.numel() for tensor in made)
             self.largest = max([self.largest, *(tensor.numel() for tensor in made)])
         return result
+
+
+def _written_to(schema: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[torch.Tensor]:
+    """The arguments that the operator works on in place."""
+    if not schema.is_mutable:
+        return []
+    given = {**dict(zip([argument.name for argument in schema.arguments], args, strict=False)), **kwargs}
+    written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return [leaf.value for name in written for leaf in tensors(given.get(name))]
 
 
 def storages(values: list[torch.Tensor]) -> set[int]:
@@ -117,7 +126,8 @@ class Rounded(TorchDispatchMode):
             self._derived |= {id(tensor): tensor for tensor in made}
             return result
         for tensor in made:
-            if tensor.dtype == torch.float64 and not func._schema.is_mutable and not func.is_view:
+            dense = tensor.dtype == torch.float64 and tensor.layout == torch.strided
+            if dense and not func._schema.is_mutable and not func.is_view:
                 self._round(tensor)
         return result
 
