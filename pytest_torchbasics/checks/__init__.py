@@ -8,10 +8,11 @@ line of its docstring says what fault it finds. Other packages add checks throug
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from .outcome import CheckFailure, Outcome, Status
@@ -41,10 +42,17 @@ class CheckError(ValueError):
     """A check that does not exist."""
 
 
+@functools.cache
+def _others() -> tuple[EntryPoint, ...]:
+    """The checks of other packages; looking through what is installed takes milliseconds, so it is done once."""
+    return tuple(entry_points(group=ENTRY_POINTS))
+
+
+@functools.cache
 def check_names() -> tuple[str, ...]:
     """The names of all checks; nothing is imported."""
     own = {module.name for module in pkgutil.iter_modules(__path__)} - _SUPPORT
-    return tuple(sorted(own | {point.name for point in entry_points(group=ENTRY_POINTS)}))
+    return tuple(sorted(own | {point.name for point in _others()}))
 
 
 def find(name: str) -> Check:
@@ -54,7 +62,7 @@ def find(name: str) -> Check:
         CheckError: there is none.
     """
     parse_checks([name])
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in _others():
         if point.name == name:
             return point.load()  # type: ignore[no-any-return]
     return getattr(importlib.import_module(f"{__name__}.{name}"), name)  # type: ignore[no-any-return]

@@ -32,9 +32,10 @@ def run_check(
 ) -> Outcome:
     """Run one check on one trial and judge it by what is declared.
 
-    A declared `skip` is not run. A declared `unsupported` is tried: the forward pass must be refused by torch,
-    or the declaration is wrong. A declared `known_failure` must fail. An exception of the layer is an ERROR,
-    which no declaration excuses: an unexpected NameError is not the known failure.
+    A declared `skip` is not run. A declared `unsupported` is tried: torch must refuse the forward pass in evaluation
+    or training mode, or the check if the declaration names one, else it is wrong. A declared `known_failure` must
+    fail. An exception of the layer is an ERROR, which no declaration excuses: an unexpected NameError is not the
+    known failure.
 
     Args:
         trial: what to check.
@@ -49,7 +50,7 @@ def run_check(
     if found := declared([*case.skip, *skip]):
         return Outcome(Status.SKIPPED, found.reason, check=name)
     if found := declared([*case.unsupported, *unsupported]):
-        return dataclasses.replace(_try_unsupported(trial, found), check=name)
+        return dataclasses.replace(_try_unsupported(trial, name, found), check=name)
     outcome = _run(trial, name)
     if (found := declared([*case.known_failure, *known_failure])) and outcome.status is not Status.ERROR:
         outcome = _judge_known_failure(outcome, found)
@@ -127,16 +128,33 @@ def _judge_known_failure(outcome: Outcome, declared: Declared) -> Outcome:
     return outcome
 
 
-def _try_unsupported(trial: Trial, declared: Declared) -> Outcome:
-    try:
-        for inputs in trial.samples():
-            trial.subject().pure(inputs)
-    except Exception as error:
-        # Only torch's own refusal counts; a shape error is a fault, not a lack of support.
-        if isinstance(error, NotImplementedError) or _REFUSAL.search(str(error)):
-            first = str(error).strip().split("\n")[0]
-            return Outcome(Status.UNSUPPORTED, f"{declared.reason} ({type(error).__name__}: {first})")
-        return _error(trial, error)
+def _try_unsupported(trial: Trial, name: str, declared: Declared) -> Outcome:
+    """Only torch's own refusal counts; a shape error is a fault, not a lack of support."""
+    if declared.check:
+        outcome = _run(trial, name)
+        if outcome.status is Status.ERROR:
+            return _refused(outcome, declared)
+        if outcome.status in (Status.PASSED, Status.NOT_APPLICABLE):
+            return _supported(declared)
+        return outcome
+    for training in (False, True):
+        try:
+            for inputs in trial.samples():
+                trial.subject(training).pure(inputs)
+        except Exception as error:
+            return _refused(_error(trial, error), declared)
+    return _supported(declared)
+
+
+def _refused(outcome: Outcome, declared: Declared) -> Outcome:
+    error = outcome.exception
+    if not (isinstance(error, NotImplementedError) or _REFUSAL.search(str(error))):
+        return outcome
+    first = str(error).strip().split("\n")[0]
+    return Outcome(Status.UNSUPPORTED, f"{declared.reason} ({type(error).__name__}: {first})")
+
+
+def _supported(declared: Declared) -> Outcome:
     return Outcome(
         Status.XPASSED,
         f"runs, though it is declared as unsupported ({declared.reason})",

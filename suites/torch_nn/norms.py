@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pytest_torchbasics import Tensor, layer
+from pytest_torchbasics import Declared, Tensor, layer
+
+from . import NO_LOW_PRECISION
 
 ROWS = Tensor("N", 4)
 LINE = Tensor("N", 4, 5)
@@ -140,7 +142,12 @@ CASES = [
         output=("N", 4, 5),
     ),
     layer(
-        "local-response-norm", lambda: nn.LocalResponseNorm(3), IMAGE, output=("N", 4, 3, 5), reference=across_channels
+        "local-response-norm",
+        lambda: nn.LocalResponseNorm(3),
+        IMAGE,
+        output=("N", 4, 3, 5),
+        reference=across_channels,
+        unsupported=NO_LOW_PRECISION,
     ),
     layer(
         "cross-map-lrn2d",
@@ -148,10 +155,14 @@ CASES = [
         IMAGE,
         output=("N", 4, 3, 5),
         reference=across_channels,
-        known_failure={
-            "reference": LUA,
-            "gradient": LUA,
-            "gradient_reference": LUA,
-        },
+        # In low precision the bound is wider than the shift, since its powers round the most.
+        known_failure=[
+            Declared(LUA, check="gradient"),
+            *(
+                Declared(LUA, check=check, dtype=dtype)
+                for check in ("reference", "gradient_reference")
+                for dtype in ("float32", "float64")
+            ),
+        ],
     ),
 ]

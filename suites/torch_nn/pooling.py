@@ -6,6 +6,8 @@ from torch import nn
 
 from pytest_torchbasics import Tensor, layer
 
+from . import NO_LOW_PRECISION
+
 LINE = Tensor("N", 3, 8)
 IMAGE = Tensor("N", 3, 6, 4)
 VOLUME = Tensor("N", 2, 4, 4, 2)
@@ -84,6 +86,7 @@ CASES = [
         VOLUME,
         output=("N", 2, 2, 2, 1),
         reference=lambda m, x: windows(x, 3).mean(-1),
+        unsupported=NO_LOW_PRECISION,
     ),
     layer(
         "lp-pool1d",
@@ -105,6 +108,7 @@ CASES = [
         Tensor("N", 2, 4, 4, 2, **POSITIVE),
         output=("N", 2, 2, 2, 1),
         reference=lambda m, x: windows(x, 3).square().sum(-1).sqrt(),
+        unsupported=NO_LOW_PRECISION,
     ),
     layer("adaptive-avg-pool1d", lambda: nn.AdaptiveAvgPool1d(3), LINE, output=("N", 3, 3)),
     layer("adaptive-avg-pool2d", lambda: nn.AdaptiveAvgPool2d((4, 3)), IMAGE, output=("N", 3, 4, 3)),

@@ -104,7 +104,7 @@ def graph_nodes(outputs: Any) -> Iterator[Any]:
 
 
 class Rounded(TorchDispatchMode):
-    """Moves results by one epsilon of float32 (of float64 for float64), where that dtype cannot hold them.
+    """Moves results by one epsilon of float32 (of float64 for float64), where float32 cannot hold them.
 
     Args:
         dtype: the dtype under test.
@@ -134,6 +134,5 @@ class Rounded(TorchDispatchMode):
     def _round(self, tensor: torch.Tensor) -> None:
         signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.float64) * 2 - 1
         moved = tensor * (1 + torch.finfo(self._narrow).eps * signs)
-        if self._narrow == torch.float32:
-            moved = torch.where(tensor.to(torch.float32).to(torch.float64) == tensor, tensor, moved)
-        tensor.copy_(moved)
+        # What float32 holds (whole numbers, masks, one half) is not rounded in any dtype from there on.
+        tensor.copy_(torch.where(tensor.to(torch.float32).to(torch.float64) == tensor, tensor, moved))

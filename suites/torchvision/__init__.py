@@ -1,0 +1,1 @@
+"""torchvision: its operators, its transforms of image tensors, and one small model of each family."""
