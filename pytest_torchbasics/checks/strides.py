@@ -11,7 +11,7 @@ from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, not_applicable
 from .support.inputs import is_random
-from .support.results import Differences, Layout, allowed, allowed_for, results_of
+from .support.results import Allowed, Differences, Layout, allowed, results_of
 
 
 def strides(trial: Trial) -> Outcome:
@@ -55,7 +55,7 @@ def _expanded(trial: Trial, subject: Subject, inputs: Arguments, found: Differen
     try:
         actual = results_of(trial, subject, inputs, layout=_repeated)
         expected = results_of(trial, subject, inputs, layout=copied)
-        bounds = allowed_for(
+        bounds = Allowed(
             trial, False, map_tensors(lambda t: copied(t.detach()).requires_grad_(t.requires_grad), inputs)
         )
         if not found.add("for expanded inputs", actual, expected, bounds, _INPUTS):

@@ -28,16 +28,46 @@ class Results:
     gradients: Gradients
 
 
-@dataclass(frozen=True)
 class Allowed:
-    """How far two computations of the same result in one dtype may lie apart; None: not known, or equal."""
+    """How far two computations of the same result in one dtype may lie apart, by the float64 computation.
 
-    outputs: tuple[torch.Tensor | None, ...] | None
-    gradients: dict[str, torch.Tensor]
+    It costs many computations, so it waits until it is asked for: equal results need no bound.
 
+    Args:
+        trial, training: what is computed.
+        inputs: of the call.
+        precision: the dtype whose rounding is allowed for; the trial's own by default.
+    """
 
-#: Where nothing is known but the dtype.
-UNKNOWN = Allowed(None, {})
+    def __init__(self, trial: Trial, training: bool, inputs: Arguments, precision: torch.dtype | None = None) -> None:
+        self._arguments = trial, training, inputs, precision
+
+    @functools.cached_property
+    def outputs(self) -> Sequence[torch.Tensor | None] | None:
+        """The bound of each output; None for integers and booleans, and for all of them where it is not known."""
+        if self._exact is None:
+            return None
+        exact, inputs = self._exact
+        return exact.bounds(inputs, [leaf.value for leaf in exact.outputs(inputs, {})])
+
+    @functools.cached_property
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """The bounds by name, where they are known."""
+        trial = self._arguments[0]
+        if self._exact is None or not trial.case.differentiable:
+            return {}
+        found = gradients_and_bounds(trial, *self._exact)
+        return {} if found is None else found[1]
+
+    @functools.cached_property
+    def _exact(self) -> tuple[Exact, Arguments] | None:
+        trial, training, inputs, precision = self._arguments
+        if not is_floating(trial.torch_dtype) or "float64" not in trial.case.dtypes:
+            return None
+        # Around the float64 results, not the trial's own: those may hold the very fault that is looked for.
+        exact = Exact(trial, training, own=False)
+        exact.dtype = precision or exact.dtype
+        return exact, exact.inputs(inputs)
 
 
 def results_of(
@@ -71,28 +101,8 @@ def results_of(
 
 @functools.lru_cache(maxsize=64)
 def allowed(trial: Trial, training: bool, index: int, precision: torch.dtype | None = None) -> Allowed:
-    """The allowed differences for a sample of the trial, by the float64 computation of the case itself.
-
-    Args:
-        trial: the trial.
-        training: the module's mode.
-        index: position of the sample.
-        precision: the dtype whose rounding is allowed for; the trial's own by default.
-    """
-    return allowed_for(trial, training, trial.samples()[index], precision)
-
-
-def allowed_for(trial: Trial, training: bool, inputs: Arguments, precision: torch.dtype | None = None) -> Allowed:
-    """The allowed differences for other inputs than the samples."""
-    if not is_floating(trial.torch_dtype) or "float64" not in trial.case.dtypes:
-        return UNKNOWN
-    # Around the float64 results, not the trial's own: those may hold the very fault that is looked for.
-    exact = Exact(trial, training, own=False)
-    exact.dtype = precision or exact.dtype
-    inputs = exact.inputs(inputs)
-    outputs = exact.bounds(inputs, [leaf.value for leaf in exact.outputs(inputs, {})])
-    found = gradients_and_bounds(trial, exact, inputs) if trial.case.differentiable else None
-    return Allowed(tuple(outputs), found[1] if found is not None else {})
+    """The allowed differences for a sample of the trial, by its position."""
+    return Allowed(trial, training, trial.samples()[index], precision)
 
 
 def output_bounds(trial: Trial, index: int, results: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
@@ -113,20 +123,20 @@ class Differences:
         self.hint = ""
         self.unjudged = "nothing was compared"
 
-    def add(self, what: str, actual: Results, expected: Results, bounds: Allowed, hint: str) -> bool:
+    def add(self, what: str, actual: Results, expected: Results, bounds: Allowed | None, hint: str) -> bool:
         """Compare two results; True if they are the same up to rounding.
 
         Args:
             what: completes "output ..." in the message: "with a transposed input".
             actual: the results to judge.
             expected: what they should be.
-            bounds: the allowed differences.
+            bounds: the allowed differences; None allows for the rounding of the results themselves.
             hint: the usual cause, for the message.
         """
         before = self.problem, self.worst
-        self._outputs(what, actual.outputs, expected.outputs, bounds.outputs)
+        self._outputs(what, actual.outputs, expected.outputs, bounds)
         if not self.failed:  # wrong outputs explain wrong gradients
-            self._gradients(what, actual.gradients, expected.gradients, bounds.gradients)
+            self._gradients(what, actual.gradients, expected.gradients, bounds)
         if (self.problem, self.worst) != before:
             self.hint = hint
         return not self.failed
@@ -146,20 +156,25 @@ class Differences:
             return failed(str(self.worst), self.hint, self.worst.error, self.worst.share)
         return passed(self.worst.error, self.worst.share)
 
-    def _outputs(
-        self, what: str, actual: Sequence[Leaf], expected: Sequence[Leaf], bounds: Sequence[torch.Tensor | None] | None
-    ) -> None:
+    def _outputs(self, what: str, actual: Sequence[Leaf], expected: Sequence[Leaf], bounds: Allowed | None) -> None:
         if len(actual) != len(expected):
             self.problem = f"it returns {len(actual)} tensors {what}, without {len(expected)}"
             return
+
+        def bound(position: int) -> torch.Tensor | None:
+            return bounds.outputs[position] if bounds is not None and bounds.outputs is not None else None
+
         for position, (got, wanted) in enumerate(zip(actual, expected, strict=True)):
             where = f"output{got.path} {what}"
             if got.value.shape != wanted.value.shape:
                 self.problem = f"{where} has shape {tuple(got.value.shape)} instead of {tuple(wanted.value.shape)}"
                 return
-            self._tensor(where, got.value, wanted.value, None if bounds is None else bounds[position])
+            self._tensor(where, got.value, wanted.value, functools.partial(bound, position))
 
-    def _gradients(self, what: str, actual: Gradients, expected: Gradients, bounds: dict[str, torch.Tensor]) -> None:
+    def _gradients(self, what: str, actual: Gradients, expected: Gradients, bounds: Allowed | None) -> None:
+        def bound(name: str) -> torch.Tensor | None:
+            return None if bounds is None else bounds.gradients.get(name)
+
         for name, wanted in expected.items():
             got = actual.get(name)
             where = f"gradient by {name} {what}"
@@ -169,20 +184,25 @@ class Differences:
                     self.problem = f"{where} is {'missing' if got is None else 'not zero'}, which it is otherwise not"
                     return
                 continue
-            self._tensor(where, got, wanted, bounds.get(name))
+            self._tensor(where, got, wanted, functools.partial(bound, name))
 
-    def _tensor(self, where: str, actual: torch.Tensor, expected: torch.Tensor, bound: torch.Tensor | None) -> None:
-        actual, expected = actual.detach().to_dense(), expected.detach().to_dense()
+    def _tensor(
+        self, where: str, actual: torch.Tensor, expected: torch.Tensor, bound: Callable[[], torch.Tensor | None]
+    ) -> None:
+        actual, expected = actual.detach().to_dense().cpu(), expected.detach().to_dense().cpu()
+        limit = None
         if is_floating(expected.dtype):
             if bool(expected.isnan().any()):
                 self.unjudged = f"the {where.split(' ')[0]} is NaN, which `reference` judges"
                 return
-            if bound is None or bound.shape != expected.shape:
-                bound = plain_bound(expected.cpu(), expected.dtype)
-            if is_vacuous(expected.cpu(), bound):
-                self.unjudged = f"rounding may change the {where} by its own size"
-                return
-        mismatch = compare(where, actual, expected, bound if is_floating(expected.dtype) else None)
+            if actual.dtype != expected.dtype or not torch.equal(actual, expected):
+                limit = bound()
+                if limit is None or limit.shape != expected.shape:
+                    limit = plain_bound(expected, expected.dtype)
+                if is_vacuous(expected, limit):
+                    self.unjudged = f"rounding may change the {where.split(' ')[0]} by its own size"
+                    return
+        mismatch = compare(where, actual, expected, limit)
         if mismatch is not None and (self.worst is None or mismatch.share > self.worst.share):
             self.worst = mismatch
 
