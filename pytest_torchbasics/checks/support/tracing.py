@@ -103,8 +103,14 @@ def graph_nodes(outputs: Any) -> Iterator[Any]:
             stack.extend(following for following, _ in node.next_functions)
 
 
+#: The dtypes that are rounded, each with the next narrower one.
+_NEXT = {torch.float64: torch.float32, torch.float32: torch.bfloat16}
+
+
 class Rounded(TorchDispatchMode):
     """Moves results by one epsilon of float32 (of float64 for float64), where float32 cannot hold them.
+
+    What the function computes in float32 itself is moved by one epsilon of that.
 
     Args:
         dtype: the dtype under test.
@@ -126,13 +132,14 @@ class Rounded(TorchDispatchMode):
             self._derived |= {id(tensor): tensor for tensor in made}
             return result
         for tensor in made:
-            dense = tensor.dtype == torch.float64 and tensor.layout == torch.strided
-            if dense and not func._schema.is_mutable and not func.is_view:
+            dense = tensor.layout == torch.strided
+            if tensor.dtype in _NEXT and dense and not func._schema.is_mutable and not func.is_view:
                 self._round(tensor)
         return result
 
     def _round(self, tensor: torch.Tensor) -> None:
-        signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=torch.float64) * 2 - 1
-        moved = tensor * (1 + torch.finfo(self._narrow).eps * signs)
-        # What float32 holds (whole numbers, masks, one half) is not rounded in any dtype from there on.
-        tensor.copy_(torch.where(tensor.to(torch.float32).to(torch.float64) == tensor, tensor, moved))
+        signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=tensor.dtype) * 2 - 1
+        eps = torch.finfo(self._narrow if tensor.dtype == torch.float64 else tensor.dtype).eps
+        # What a narrower dtype holds (whole numbers, masks, one half) is exact from there on.
+        exact = tensor.to(_NEXT[tensor.dtype]).to(tensor.dtype) == tensor
+        tensor.copy_(torch.where(exact, tensor, tensor * (1 + eps * signs)))
