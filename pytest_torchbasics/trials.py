@@ -11,7 +11,8 @@ import functools
 import hashlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,9 @@ RECOMPILE_LIMIT = 64
 PROTOCOL = 1
 
 Arguments = tuple[Any, ...]
+
+#: What the factory of a case made last, to find one that makes the same again.
+_MADE: MutableMapping[Case, weakref.ReferenceType[nn.Module]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Trial:
         """The module as its factory made it, seeded; lazy parameters are there.
 
         Raises:
-            CaseError: the factory made something else.
+            CaseError: the factory made something else, or what it made before.
         """
         with self.seeded(seed):
             module = self.case.target()
@@ -125,6 +129,13 @@ class Trial:
                     f"case {self.case.name!r}: the factory must return a torch.nn.Module, it returned "
                     f"{type(module).__name__} (for a function use op())"
                 )
+            before = _MADE.get(self.case)
+            if before is not None and before() is module:
+                raise CaseError(
+                    f"case {self.case.name!r}: the factory returned the same module twice, so one check would change "
+                    "what the next one sees; it must make a new one each time (lambda: copy.deepcopy(model))"
+                )
+            _MADE[self.case] = weakref.ref(module)
             if self.case.prepare is not None:
                 self.case.prepare(module)
             if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):

@@ -15,7 +15,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Switch:
     """One switch: `owner.name`, or a getter and a setter among the owner's functions."""
 
     owner: Any
@@ -24,10 +24,12 @@ class _Setting:
     setter: str = ""
 
     def read(self) -> Any:
+        """Its value now."""
         value = getattr(self.owner, self.name)
         return value() if self.setter else value
 
     def write(self, value: Any) -> None:
+        """Set it."""
         if self.setter:
             getattr(self.owner, self.setter)(value)
         else:
@@ -37,25 +39,25 @@ class _Setting:
 @contextmanager
 def full_float32() -> Iterator[None]:
     """A context without TF32 in matrix products, convolutions and recurrent layers."""
-    with _quiet():
-        saved = [(setting, setting.read()) for setting in _settings() if _readable(setting)]
+    with quiet():
+        saved = [(setting, setting.read()) for setting in switches() if readable(setting)]
         for setting, _ in saved:
             setting.write(setting.off)
     try:
         yield
     finally:
-        with _quiet():
+        with quiet():
             for setting, value in saved:
                 setting.write(value)
 
 
-def _settings() -> list[_Setting]:
+def switches() -> list[Switch]:
     """The old interface first: writing it also writes the new one, which can say more."""
     import torch
 
     old = [
-        _Setting(torch, "get_float32_matmul_precision", "highest", "set_float32_matmul_precision"),
-        _Setting(torch.backends.cudnn, "allow_tf32", False),
+        Switch(torch, "get_float32_matmul_precision", "highest", "set_float32_matmul_precision"),
+        Switch(torch.backends.cudnn, "allow_tf32", False),
     ]
     owners = [
         torch.backends.cuda.matmul,
@@ -64,10 +66,10 @@ def _settings() -> list[_Setting]:
         # set_float32_matmul_precision writes this one too.
         getattr(getattr(torch.backends, "mkldnn", None), "matmul", None),
     ]
-    return [*old, *(_Setting(owner, "fp32_precision", "ieee") for owner in owners if owner is not None)]
+    return [*old, *(Switch(owner, "fp32_precision", "ieee") for owner in owners if owner is not None)]
 
 
-def _readable(setting: _Setting) -> bool:
+def readable(setting: Switch) -> bool:
     """False where torch has no such switch, or where the user's settings through both interfaces disagree."""
     try:
         setting.read()
@@ -77,7 +79,7 @@ def _readable(setting: _Setting) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without torch's advice to use the new interface, which would be an error under `-W error`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -94,7 +94,8 @@ def _run_with_foreign_seed(subject: Any, inputs: tuple[Any, ...], seed: int) -> 
     try:
         random.seed(seed)
         np.random.seed(seed)
-        return tensors(subject.pure(inputs))
+        # Copies: the next call may overwrite what this one returned, and would then be compared with itself.
+        return [Leaf(leaf.path, leaf.value.clone()) for leaf in tensors(subject.pure(inputs))]
     finally:
         random.setstate(python)
         np.random.set_state(numpy)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..backends import backend_for, resolve_devices
+from ..backends.global_state import put_back
 from ..cases import Case, Declared
 from . import check_names, find, parse_checks
-from .outcome import BAD, CheckFailure, Outcome, Status
+from .outcome import BAD, CheckFailure, Outcome, Status, failed
 
 if TYPE_CHECKING:
     import torch
@@ -98,10 +99,17 @@ def _run(trial: Trial, name: str) -> Outcome:
     if reason := backend.supports(trial.torch_dtype):
         return Outcome(Status.UNSUPPORTED, reason)
     try:
-        with backend.active(trial.device), backend.tf32_off():
-            return find(name)(trial)
+        with backend.active(trial.device), backend.tf32_off(), put_back(generators=True) as changes:
+            outcome = find(name)(trial)
     except Exception as error:
         return _error(trial, error)
+    if changes and outcome.status not in BAD:
+        return failed(
+            f"it changes what is global, and leaves it so: {', '.join(changes)}",
+            "whatever runs next computes something else: use the context manager of that setting, a torch.Generator, "
+            "and torch.random.fork_rng around a seed",
+        )
+    return outcome
 
 
 def _error(trial: Trial, error: Exception) -> Outcome:

@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,19 @@ class Recorder:
         """True if the test's body ran and passed."""
         return nodeid in self._passed
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """A test of ours that leaves global state changed fails by its name, and the next one starts clean."""
+        if item.nodeid not in self.cells:
+            return (yield)
+        from ..backends.global_state import put_back
+
+        with put_back(generators=False) as changes:
+            result = yield
+        if changes:
+            pytest.fail(f"the test leaves global state changed: {', '.join(changes)}", pytrace=False)
+        return result
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A row for an item that was skipped by a mark, or that failed before or after its own row.
 
@@ -132,11 +145,11 @@ def start(session: pytest.Session) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is None:
         folder, name = open_folder(config), ""
-        folder.write_plan(list(cells.values()))
+        folder.write_plan(list(cells.values()), list(cells))
     else:
         path, name = Path(worker["torchbasics_folder"]), worker["workerid"]
         # Every worker collects the same items; the first one makes the folder, if the controller has not.
-        folder = _first_workers_folder(config, path, list(cells.values())) if name == "gw0" else _wait_for(path)
+        folder = _first_workers_folder(config, path, cells) if name == "gw0" else _wait_for(path)
     config.stash[RECORDER] = Recorder(config, folder, cells, name)
     config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
 
@@ -194,9 +207,9 @@ def _create(config: pytest.Config, root: Path, run_id: str | None) -> RunFolder:
         raise pytest.UsageError(f"--results={root}: {error}") from None
 
 
-def _first_workers_folder(config: pytest.Config, path: Path, plan: list[Cell]) -> RunFolder:
+def _first_workers_folder(config: pytest.Config, path: Path, cells: Mapping[str, Cell]) -> RunFolder:
     folder = RunFolder.open(path) if RunFolder.is_at(path) else _create(config, path.parent.parent, path.name)
-    folder.write_plan(plan)
+    folder.write_plan(list(cells.values()), list(cells))
     return folder
 
 

@@ -262,3 +262,53 @@ def test_a_results_folder_that_cannot_be_made_ends_the_run_first(run: Run, pytes
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "Traceback" not in result.stderr.str()
     result.stderr.fnmatch_lines(["*--results=*file/inside*"])
+
+
+def test_a_test_that_leaves_global_state_changed_fails_by_its_name_and_the_next_starts_clean(
+    run: Run, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        from cases import *
+
+        @pytest.mark.cases([LINEAR])
+        @pytest.mark.checks("shape")
+        def test_guilty(check):
+            check()
+            torch.set_default_dtype(torch.float64)
+            torch.set_grad_enabled(False)
+
+        @pytest.mark.cases([LINEAR])
+        @pytest.mark.checks("shape")
+        def test_next(check):
+            assert torch.get_default_dtype() is torch.float32 and torch.is_grad_enabled()
+            check()
+        """
+    )
+    result = run("--results=out")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        ["*leaves global state changed: the default dtype (torch.float64, before torch.float32), grad mode*"]
+    )
+    found = rows(pytester)
+    assert {row["nodeid"].split("::")[1][:11]: row["outcome"] for _, row in found.iterrows()} == {
+        "test_guilty": "error",
+        "test_next[l": "passed",
+    }
+
+
+@pytest.mark.parametrize("selected", [["-k", "nothing"], ["--deselect=test_it.py"], ["-m", "timing"]])
+def test_a_run_whose_checks_are_all_deselected_is_not_green(
+    run: Run, pytester: pytest.Pytester, selected: list[str]
+) -> None:
+    write(pytester, "LINEAR", '"shape"')
+    assert run(*selected).ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_an_empty_matrix_is_not_green(run: Run, pytester: pytest.Pytester) -> None:
+    """No device, no dtype and no check that a case and the options have in common."""
+    for fact, option in (("dtypes='float32'", "--dtype=float64"), ("devices='cuda'", "--device=cpu")):
+        write(pytester, f"layer('one', lambda: nn.Linear(4, 2), Tensor('N', 4), {fact})", '"shape"')
+        result = run(option)
+        assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED, option
+        result.stdout.fnmatch_lines(["*nothing was measured*"])

@@ -95,7 +95,8 @@ def results_of(
     if ends and values:
         sent = [(sent_layout or _same)(gradient) for gradient in cotangents(trial, ends)]
         found = dict(zip(values, gradients(ends, list(values.values()), sent), strict=True))
-    kept = [Leaf(leaf.path, leaf.value.detach()) for leaf in tensors(outputs)]
+    # Copies: the next call may overwrite what this one returned, and would then be compared with itself.
+    kept = [Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(outputs)]
     return Results(kept, found)
 
 
