@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from .cases import Case, CaseError, Declared, Tensor, layer, op
     from .cases.properties import causal, complexity, equivariant, invariant, padding_mask, parameters, tied
     from .checks.outcome import CheckFailure, Outcome
-    from .checks.running import assert_case
+    from .checks.running import assert_case, run_check
     from .results.load import load
     from .timing.measuring import measure_case
+    from .trials import Trial
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Declared": "cases",
     "Outcome": "checks.outcome",
     "Tensor": "cases",
+    "Trial": "trials",
     "assert_case": "checks.running",
     "causal": "cases.properties",
     "compare": "analysis.compare",
@@ -39,6 +41,7 @@ _HOMES = {
     "op": "cases",
     "padding_mask": "cases.properties",
     "parameters": "cases.properties",
+    "run_check": "checks.running",
     "tied": "cases.properties",
 }
 
@@ -49,6 +52,7 @@ __all__ = [
     "Declared",
     "Outcome",
     "Tensor",
+    "Trial",
     "assert_case",
     "causal",
     "compare",
@@ -61,6 +65,7 @@ __all__ = [
     "op",
     "padding_mask",
     "parameters",
+    "run_check",
     "tied",
 ]
 

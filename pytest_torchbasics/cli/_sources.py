@@ -36,6 +36,14 @@ class Runs:
     label: str
     incomplete: str
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What a report says of them in its header."""
+        return {
+            "status": f"incomplete: {self.incomplete}" if self.incomplete else "complete",
+            "files": ", ".join(map(str, self.paths)),
+        }
+
 
 def read_runs(arguments: Sequence[str], results: Path, single: bool = False) -> Runs:
     """Read what arguments stand for.

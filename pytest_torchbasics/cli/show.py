@@ -46,11 +46,7 @@ def _rendered(runs: Runs, format_: str, details: bool, out: Path | None) -> str:
 
         frame = load(runs.paths, long=True) if details else runs.frame
         return output.csv_text(frame) if format_ == "csv" else output.json_text(frame)
-    about = {
-        "status": f"incomplete: {runs.incomplete}" if runs.incomplete else "complete",
-        "files": ", ".join(map(str, runs.paths)),
-    }
     from ..report.summary import run_summary
 
-    document = run_summary(runs.frame, about, details or format_ == "html")  # a page has room for everything
+    document = run_summary(runs.frame, runs.about, details or format_ == "html")  # a page has room for everything
     return output.rendered(document, format_, out, details)

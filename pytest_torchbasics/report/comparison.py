@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis.compare import UNCHANGED, geomean, verdict_counts
 from . import units
 from .document import Block, Column, Document, Entries, Entry, Facts, Heading, Line, Table, Text, Tone, names
-from .summary import PHASE_TITLES
+from .signs import PHASE_TITLES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -119,12 +119,12 @@ def names(items: Sequence[str], what: str, shown: int = 3, all_of: int = 0) -> T
     Args:
         items: the names.
         what: the word for several of them.
-        shown: how many are named.
+        shown: how many are named; with 0 it is `5 cases`.
         all_of: how many there are in all; then `all 35 cases` is said without names.
     """
-    if len(items) == all_of and len(items) > shown:
+    if len(items) == all_of and len(items) > max(shown, 1):
         return Text(f"all {len(items)} {what}", full=", ".join(items))
     if len(items) <= shown + 1:
         return Text(", ".join(items))
-    short = ", ".join(items[:shown])
-    return Text(f"{len(items)} {what}: {short} and {len(items) - shown} more", full=", ".join(items))
+    some = f": {', '.join(items[:shown])} and {len(items) - shown} more" if shown else ""
+    return Text(f"{len(items)} {what}{some}", full=", ".join(items))

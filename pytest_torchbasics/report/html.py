@@ -19,11 +19,14 @@ body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 76rem; backgroun
 h1 { font-size: 1.45rem; margin: 0 0 1rem; } h2 { font-size: 1.1rem; margin: 2.25rem 0 .6rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.25rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; min-width: 100%; width: fit-content; max-width: calc(100vw - 2.5rem);
+  margin-left: 50%; transform: translateX(-50%); }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .9rem .28rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom-width: 2px; }
-tbody th { font-weight: 500; overflow-wrap: break-word; max-width: 24rem; } tbody tr:hover { background: var(--band); }
+tbody th { font-weight: 500; overflow-wrap: break-word; max-width: 24rem; }
+tbody th, thead th:first-child { position: sticky; left: 0; background: var(--page); }
+tbody tr:hover, tbody tr:hover th { background: var(--band); }
 td.right, th.right { text-align: right; white-space: nowrap; } td.short { white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; } .known { color: var(--known); }
 .hole { color: var(--hole); } .none, .quiet { color: var(--soft); }

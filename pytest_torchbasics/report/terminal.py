@@ -97,7 +97,9 @@ def _print_table(console: Console, table: Table, details: bool) -> None:
     for position, chosen in enumerate(_parts(table.columns, widths, console.width)):
         if position:
             console.print()
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+        grid = Grid(
+            box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+        )
         for index in chosen:
             column = table.columns[index]
             grid.add_column(
@@ -129,11 +131,12 @@ def _parts(columns: tuple[Column, ...], widths: list[int], room: int) -> list[li
     for group in _groups(columns):
         together = sum(needed[index] + GAP for index in group)
         for index in group:
-            begins_group = index == group[0] and used + together > room
+            begins_group = index == group[0] and used + together > room >= name + together
             if begins_group or used + needed[index] + GAP > room:
                 parts.append([0])
+                # The name is folded only if that keeps the group in one part.
                 used = min(needed[0], NAME_MOST)
-                used = used if used + together <= room else name
+                used = name if used + together > room >= name + together else used
             parts[-1].append(index)
             used += needed[index] + GAP
     return parts

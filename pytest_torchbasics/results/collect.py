@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import ResultError
 from .journal import JournalContents, read_journal
-from .rows import Cell, Row, cell_from_json
+from .rows import Cell, Row, cell_from_json, text
 
 RUN_JSON = "run.json"
 
@@ -75,8 +75,8 @@ def collect(
     return Collected((*rows, *not_run), final, None if plan is None else len(plan), len(ended), problems)
 
 
-def planned_cells(record: Mapping[str, Any], path: Path) -> list[Cell] | None:
-    """The cells of the plan in run.json; None if none was written.
+def planned_cells(record: Mapping[str, Any], path: Path) -> list[tuple[Cell, str]] | None:
+    """The cells of the plan in run.json with the names of their tests, as far as known; None if none was written.
 
     Raises:
         ResultError: the plan is not one.
@@ -90,7 +90,8 @@ def planned_cells(record: Mapping[str, Any], path: Path) -> list[Cell] | None:
         raise ResultError("'plan' must have 'columns' and 'cells'", where)
     if not all(isinstance(cell, list) and len(cell) == len(columns) for cell in cells):
         raise ResultError("a cell of 'plan' does not have a value for each column", where)
-    return [cell_from_json(dict(zip(columns, cell, strict=True)), where) for cell in cells]
+    planned = [dict(zip(columns, cell, strict=True)) for cell in cells]
+    return [(cell_from_json(cell, where), text(cell.get("nodeid"))) for cell in planned]
 
 
 def _crashed(journal: JournalContents, ended: Mapping[tuple[Cell, str], Row]) -> list[Row]:
@@ -109,14 +110,16 @@ def _crashed(journal: JournalContents, ended: Mapping[tuple[Cell, str], Row]) ->
     ]
 
 
-def _not_run(plan: Sequence[Cell], rows: Sequence[Row], status: str | None, running: bool) -> list[Row]:
+def _not_run(plan: Sequence[tuple[Cell, str]], rows: Sequence[Row], status: str | None, running: bool) -> list[Row]:
     """A row for each planned cell that is not there; a cell may be planned by several tests."""
     reason = "the run goes on" if running else "the run was interrupted" if status == "interrupted" else "the run ended"
     here = Counter(row.cell for row in rows)
+    named = {(row.cell, row.nodeid) for row in rows}
     missing = []
-    for cell in plan:
+    for cell, nodeid in sorted(plan, key=lambda planned: planned not in named):  # those that are there by name first
         if here[cell]:
             here[cell] -= 1
         else:
-            missing.append(Row(cell, "not_run", reason=f"{reason} before it was reached", reason_code="not_reached"))
+            why = f"{reason} before it was reached"
+            missing.append(Row(cell, "not_run", reason=why, reason_code="not_reached", nodeid=nodeid))
     return missing

@@ -134,13 +134,17 @@ class RunFolder:
         """The journals that are there."""
         return sorted(path for path in self.path.glob("rows*.jsonl") if path.is_file())
 
-    def write_plan(self, cells: Sequence[Cell]) -> None:
-        """Write which cells are expected, in place of an earlier plan.
+    def write_plan(self, cells: Sequence[Cell], nodeids: Sequence[str] = ()) -> None:
+        """Write which cells are expected, and of which tests if that is known, in place of an earlier plan.
 
         Raises:
             ResultError: run.json cannot be written.
         """
-        plan = {"columns": list(CELL_KEYS), "cells": [[getattr(cell, key) for key in CELL_KEYS] for cell in cells]}
+        tests = nodeids or [""] * len(cells)
+        planned = [
+            [*(getattr(cell, key) for key in CELL_KEYS), nodeid] for cell, nodeid in zip(cells, tests, strict=True)
+        ]
+        plan = {"columns": [*CELL_KEYS, "nodeid"], "cells": planned}
         self.write({**self.read(), "plan": plan})
 
     def read(self) -> dict[str, Any]:

@@ -240,7 +240,8 @@ def test_no_command_but_those_that_need_it_imports_torch(folder: Path) -> None:
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "print([m for m in ('torch', 'pytest') if m in sys.modules], file=sys.stderr)"
     )
-    for words in (["--help"], ["show", str(folder)], ["compare", str(folder), str(folder / "runs")]):
+    matrix = ["matrix", str(folder)]
+    for words in (["--help"], ["show", str(folder)], ["compare", str(folder), str(folder / "runs")], matrix):
         done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
         assert done.stderr.strip().splitlines()[-1] == "[]", done.stderr
 
@@ -270,14 +271,14 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     [{"COLUMNS": "80"}, {"COLUMNS": "20"}, {"COLUMNS": "x"}, {"PYTHONIOENCODING": "ascii"}, {"NO_COLOR": "1"}],
 )
 def test_narrow_plain_and_ascii_terminals_do(folder: Path, variables: dict[str, str]) -> None:
-    for words in (["show", folder], ["compare", folder, folder, "--only", "all"]):
+    for words in (["show", folder], ["compare", folder, folder, "--only", "all"], ["matrix", folder]):
         done = command(*words, env={**os.environ, **variables})
         assert (done.returncode, done.stderr) == (0, "")
         assert "\x1b" not in done.stdout
 
 
 def test_every_command_has_help_and_the_version_is_told() -> None:
-    for words in ([], ["show"], ["compare"]):
+    for words in ([], ["show"], ["compare"], ["matrix"]):
         assert torchbasics(*words, "--help").code == 0
     assert "torchbasics, version 0" in torchbasics("--version").out
     assert torchbasics("nope").code == 2

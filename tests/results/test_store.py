@@ -88,6 +88,19 @@ def test_a_cell_in_flight_is_crashed_and_names_its_worker(tmp_path: Path) -> Non
     assert frame["nodeid"].tolist()[1] == ROWS[1].nodeid
 
 
+def test_a_cell_that_never_ran_is_of_the_test_that_planned_it(tmp_path: Path) -> None:
+    row = checked(check_cell("relu"))
+    folder = RunFolder.create(tmp_path, record=RECORD)
+    folder.write_plan([row.cell, row.cell], ["suites/a.py::test_it[relu]", row.nodeid])
+    book = Journal(folder.journal_path())
+    book.end(row)
+    book.close()
+    assert finalise(folder) == "incomplete"
+    frame = load(folder.path)
+    assert frame["outcome"].tolist() == ["passed", "not_run"]
+    assert frame["nodeid"].tolist() == [row.nodeid, "suites/a.py::test_it[relu]"]
+
+
 def test_a_test_that_is_run_again_has_its_last_row(tmp_path: Path) -> None:
     again = [checked(check_cell("a"), "failed", "flaky"), checked(check_cell("a"))]
     path = write_run(tmp_path, again, plan=[check_cell("a")])

@@ -1,0 +1,48 @@
+"""Cases that share a name, told apart by what declares them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN = "?"
+
+
+def told_apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with cases called `relu (tutorial)` and `relu (torch_nn)` where two suites have a `relu`.
+
+    A suite is a file of tests. In one file, cases of a name whose hashes differ are told apart by their tests. A cell
+    that never ran and whose test is not known is of `relu (?)`.
+    """
+    import pandas as pd
+
+    if frame.empty or "nodeid" not in frame:
+        return frame
+    plain = pd.DataFrame({name: frame[name].astype(str) for name in ("run_id", "case", "case_hash", "nodeid")})
+    test = plain["nodeid"].str.split("[", n=1).str[0]
+    file = test.str.split("::", n=1).str[0]
+    hashes = plain["case_hash"].where(plain["case_hash"] != "")
+    several_in_file = hashes.groupby([plain["run_id"], file, plain["case"]]).transform("nunique") > 1
+    suite = file.where(~several_in_file, test)
+    known = suite.where(suite != "")
+    ambiguous = known.groupby(plain["case"]).transform("nunique") > 1
+    if not ambiguous.any():
+        return frame
+    titles = _titles(known[ambiguous].dropna().unique().tolist())
+    named = plain["case"] + " (" + known.map(titles).fillna(UNKNOWN) + ")"
+    renamed: pd.DataFrame = frame.assign(case=plain["case"].where(~ambiguous, named))
+    return renamed
+
+
+def _titles(suites: list[str]) -> dict[str, str]:
+    """`torch_nn` for `suites/torch_nn/test_torch_nn.py`; what is long is shortened only where all stay different."""
+    short = {suite: _title(suite) for suite in suites}
+    return short if len(set(short.values())) == len(suites) else {suite: suite for suite in suites}
+
+
+def _title(suite: str) -> str:
+    file, _, test = suite.partition("::")
+    return test or PurePosixPath(file).stem.removeprefix("test_")
