@@ -38,27 +38,35 @@ def overlap(a, b):
     return inner, torch.maximum(*ends) - torch.minimum(a[0], b[0])
 
 
-def iou(a, b):
-    (w, _), (h, _) = overlap(a[::2], b[::2]), overlap(a[1::2], b[1::2])
-    return w * h / (a[2] * a[3] + b[2] * b[3] - w * h)
+#: What torchvision adds to its denominators, the losses to all of them.
+EPS = 1e-7
 
 
-def giou(a, b):
-    (w, wide), (h, high) = overlap(a[::2], b[::2]), overlap(a[1::2], b[1::2])
-    union = a[2] * a[3] + b[2] * b[3] - w * h
-    return w * h / union + union / (wide * high) - 1
+def union_and_overlap(a, b):
+    w, h = overlap(a[::2], b[::2])[0], overlap(a[1::2], b[1::2])[0]
+    return a[2] * a[3] + b[2] * b[3] - w * h, w * h
 
 
-def diou(a, b):
-    (_, wide), (_, high) = overlap(a[::2], b[::2]), overlap(a[1::2], b[1::2])
+def iou(a, b, eps=0.0):
+    union, both = union_and_overlap(a, b)
+    return both / (union + eps)
+
+
+def giou(a, b, eps=0.0):
+    around = overlap(a[::2], b[::2])[1] * overlap(a[1::2], b[1::2])[1]
+    return iou(a, b, eps) - (around - union_and_overlap(a, b)[0]) / (around + eps)
+
+
+def diou(a, b, eps=0.0):
+    wide, high = overlap(a[::2], b[::2])[1], overlap(a[1::2], b[1::2])[1]
     dx, dy = (a[i] + a[i + 2] / 2 - b[i] - b[i + 2] / 2 for i in (0, 1))
-    return iou(a, b) - (dx**2 + dy**2) / (wide**2 + high**2)
+    return iou(a, b, eps) - (dx**2 + dy**2) / (wide**2 + high**2 + EPS)
 
 
-def ciou(a, b):
+def ciou(a, b, eps=0.0):
     shape = 4 / math.pi**2 * (torch.atan(a[2] / a[3]) - torch.atan(b[2] / b[3])) ** 2
-    weight = shape / (1 - iou(a, b) + shape)
-    return diou(a, b) - weight.detach() * shape
+    weight = shape / (1 - iou(a, b, eps) + shape + EPS)
+    return diou(a, b, eps) - weight.detach() * shape
 
 
 def pairwise(formula):
@@ -68,7 +76,7 @@ def pairwise(formula):
 
 def loss(formula):
     """One minus the formula of two boxes, for every pair."""
-    return lambda a, b: 1 - formula(a.T, b.T)
+    return lambda a, b: 1 - formula(a.T, b.T, EPS)
 
 
 def suppressed(boxes, scores, groups, threshold):
@@ -199,7 +207,8 @@ def deformed(x, offset, weight, bias, mask):
 
 def is_conv_without_offsets(m, x, offset, mask):
     plain = m(x, torch.zeros_like(offset), torch.ones_like(mask))
-    torch.testing.assert_close(plain, conv2d(x, m.weight, m.bias))
+    rounding = 16 * torch.finfo(x.dtype).eps
+    torch.testing.assert_close(plain, conv2d(x, m.weight, m.bias), rtol=rounding, atol=rounding)
 
 
 def focal(x, y, alpha=0.25, gamma=2):
@@ -217,10 +226,22 @@ def with_statistics(m):
 
 RANDOM = "it draws whenever training=True is given; an operator has no evaluation mode"
 WEIGHT = "the weight of the aspect ratio counts as a constant backwards, as its authors have it"
-CIOU = {"gradient": WEIGHT, "second_gradient": WEIGHT, "forward_gradient": f"{WEIGHT}; forward mode ignores no_grad"}
+CIOU = (
+    Declared(WEIGHT, check="gradient"),
+    Declared(WEIGHT, check="second_gradient"),
+    Declared(f"{WEIGHT}, which forward mode does not see", check="forward_gradient"),
+)
 COUNTED = {"synchronization": "the size of its result depends on values"}
-MASKED = {"synchronization": "it computes the overlaps of the pairs that overlap only, by a mask"}
-ONCE = Declared("torchvision's kernel has no second derivative", check="second_gradient")
+MASKED = Declared("it computes the overlaps of those pairs only that overlap, by a mask", check="synchronization")
+UPCAST = tuple(
+    Declared("it computes in float32, against overflow, and returns that", check="shape", dtype=dtype)
+    for dtype in ("bfloat16", "float16")
+)
+#: Kernels of torchvision, on the CPU.
+ONCE = Declared("the kernel has no second derivative", check="second_gradient")
+NO_BFLOAT16 = Declared("no kernel", device="cpu", dtype="bfloat16")
+NO_FLOAT16 = Declared("no kernel", device="cpu", dtype="float16")
+
 
 CASES = [
     op(
@@ -233,6 +254,7 @@ CASES = [
         sizes={"N": (9, 12)},
         reference=lambda boxes, scores: suppressed(boxes, scores, [0] * len(boxes), 0.3),
         known_failure=COUNTED,
+        unsupported=(NO_BFLOAT16, NO_FLOAT16),
     ),
     op(
         "batched-nms",
@@ -245,6 +267,7 @@ CASES = [
         sizes={"N": (9, 12)},
         reference=lambda boxes, scores, groups: suppressed(boxes, scores, groups, 0.3),
         known_failure=COUNTED,
+        unsupported=(NO_BFLOAT16, NO_FLOAT16),
     ),
     op(
         "remove-small-boxes",
@@ -300,8 +323,23 @@ CASES = [
         output=("N", 8),
         reference=rotated,
     ),
-    op("box-area", on_corners(ops.box_area), BOXES, output=("N",), reference=lambda b: b[:, 2] * b[:, 3]),
-    op("box-iou", on_corners(ops.box_iou), BOXES, OTHERS, output=("N", "M"), reference=pairwise(iou)),
+    op(
+        "box-area",
+        on_corners(ops.box_area),
+        BOXES,
+        output=("N",),
+        reference=lambda b: b[:, 2] * b[:, 3],
+        known_failure=UPCAST,
+    ),
+    op(
+        "box-iou",
+        on_corners(ops.box_iou),
+        BOXES,
+        OTHERS,
+        output=("N", "M"),
+        reference=pairwise(iou),
+        known_failure=UPCAST,
+    ),
     op(
         "generalized-box-iou",
         on_corners(ops.generalized_box_iou),
@@ -309,6 +347,7 @@ CASES = [
         OTHERS,
         output=("N", "M"),
         reference=pairwise(giou),
+        known_failure=UPCAST,
     ),
     op(
         "distance-box-iou",
@@ -317,6 +356,7 @@ CASES = [
         OTHERS,
         output=("N", "M"),
         reference=pairwise(diou),
+        known_failure=UPCAST,
     ),
     op(
         "complete-box-iou",
@@ -325,7 +365,7 @@ CASES = [
         OTHERS,
         output=("N", "M"),
         reference=pairwise(ciou),
-        known_failure=CIOU,
+        known_failure=(*CIOU, *UPCAST),
     ),
     op(
         "generalized-box-iou-loss",
@@ -334,7 +374,7 @@ CASES = [
         SAME,
         output=("N",),
         reference=loss(giou),
-        known_failure=MASKED,
+        known_failure=(MASKED, *UPCAST),
     ),
     op(
         "distance-box-iou-loss",
@@ -343,7 +383,7 @@ CASES = [
         SAME,
         output=("N",),
         reference=loss(diou),
-        known_failure=MASKED,
+        known_failure=(MASKED, *UPCAST),
     ),
     op(
         "complete-box-iou-loss",
@@ -352,7 +392,7 @@ CASES = [
         SAME,
         output=("N",),
         reference=loss(ciou),
-        known_failure={**CIOU, **MASKED},
+        known_failure=(*CIOU, MASKED, *UPCAST),
     ),
     op(
         "sigmoid-focal-loss",
@@ -371,14 +411,14 @@ CASES = [
         output=("N", 3, BINS, BINS),
         batch=(1, 2),
         reference=aligned,
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "roi-align/layer",
         lambda: ops.RoIAlign(BINS, 0.5, -1),
         samples=lambda *given: with_regions(3, *given),
         batch=(1,),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     op(
         "ps-roi-align",
@@ -389,14 +429,14 @@ CASES = [
         output=("N", 3, BINS, BINS),
         batch=(1, 2),
         reference=lambda *given: by_position(aligned(*given)),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "ps-roi-align/layer",
         lambda: ops.PSRoIAlign(BINS, 0.5, -1),
         samples=lambda *given: with_regions(12, *given),
         batch=(1,),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     op(
         "roi-pool",
@@ -407,14 +447,14 @@ CASES = [
         output=("N", 3, BINS, BINS),
         batch=(1, 2),
         reference=pooled,
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "roi-pool/layer",
         lambda: ops.RoIPool(BINS, 0.5),
         samples=lambda *given: with_regions(3, *given),
         batch=(1,),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     op(
         "ps-roi-pool",
@@ -425,14 +465,14 @@ CASES = [
         output=("N", 3, BINS, BINS),
         batch=(1, 2),
         reference=lambda *given: by_position(averaged(*given)),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "ps-roi-pool/layer",
         lambda: ops.PSRoIPool(BINS, 0.5),
         samples=lambda *given: with_regions(12, *given),
         batch=(1,),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "multi-scale-roi-align",
@@ -443,7 +483,7 @@ CASES = [
         output=("N", 3, BINS, BINS),
         batch=(2,),
         reference=by_level,
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
         known_failure={"synchronization": "it sorts the regions by level, on the host"},
     ),
     layer(
@@ -463,7 +503,7 @@ CASES = [
         MASK,
         output=("N", 3, 3, 4),
         reference=deformed,
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "deform-conv2d/layer",
@@ -474,7 +514,7 @@ CASES = [
         output=("N", 3, 3, 4),
         reference=lambda m, x, offset, mask: deformed(x, offset, m.weight, m.bias, mask),
         properties=[is_conv_without_offsets],
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "deform-conv2d/strided",
@@ -482,7 +522,7 @@ CASES = [
         X,
         Tensor("N", 36, 2, 3),
         output=("N", 6, 2, 3),
-        unsupported=ONCE,
+        unsupported=(ONCE, NO_BFLOAT16),
     ),
     layer(
         "frozen-batch-norm2d",

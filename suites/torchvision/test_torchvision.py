@@ -2,9 +2,12 @@
 
 import pytest
 
-from . import ops
+from . import models, ops, transforms
 
-CASES = [case for topic in (ops,) for case in topic.CASES]
+CASES = [case for topic in (ops, transforms, models) for case in topic.CASES]
+
+# torchvision 0.29 tells that its JPEG encoder will go.
+pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")
 
 
 @pytest.mark.cases(CASES)
