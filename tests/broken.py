@@ -311,8 +311,6 @@ broken(
 broken(
     op("python-random", lambda x: x + random.random(), X, output=("N", 6)),
     "determinism",
-    "mutation",
-    "gradient",
     says="differs between two calls from the same seed",
 )
 broken(

@@ -50,8 +50,6 @@ LEAKS: dict[str, tuple[Callable[[], Any], str]] = {
     "tf32": (lambda: setattr(torch.backends.cudnn, "allow_tf32", False), "TF32 .allow_tf32. .False, before True"),
     "tf32-of-matmul": (lambda: torch.set_float32_matmul_precision("medium"), "TF32 .*medium, before highest"),
     "autocast": (lambda: enter(torch.autocast("cpu")), "autocast on cpu .True, before False"),
-    "python-seed": (lambda: random.seed(0), "Python's random generator"),
-    "numpy-seed": (lambda: np.random.seed(0), "numpy's random generator"),
 }
 
 
@@ -71,6 +69,20 @@ def test_a_layer_that_leaves_global_state_changed_fails_and_is_undone(name: str)
     assert outcome.status is Status.FAILED
     assert outcome.message.startswith("it changes what is global, and leaves it so: ")
     assert re.search(says, outcome.message), outcome.message
+    assert left == []
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: random.seed(0), lambda: np.random.seed(0)])
+def test_random_numbers_of_python_and_numpy_are_named_by_one_check_and_undone(draw: Callable[[], Any]) -> None:
+    def foreign(x: torch.Tensor) -> torch.Tensor:
+        draw()
+        return x * 2
+
+    case = op("foreign", foreign, X, output=("N", 6))
+    with put_back(generators=True) as left:
+        found = {name: str(outcome) for name in check_names() if (outcome := outcome_of(case, name)).status in BAD}
+    assert set(found) == {"determinism"}, found
+    assert "draws from Python's or NumPy's generator" in found["determinism"]
     assert left == []
 
 

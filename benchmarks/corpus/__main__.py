@@ -193,6 +193,9 @@ def _print(faults: list[Finding], healthy: list[Finding]) -> None:
         f"{sum(bool(f.alarms) for f in healthy)} of {len(healthy)} healthy layers"
     )
     print("not found:", ", ".join(finding.name for finding in faults if not finding.found) or "none")
+    for finding in [*faults, *healthy]:
+        for check, message in finding.alarms.items():
+            print(f"false alarm on {finding.name}: {check}: {message}")
 
 
 def _print_tools(findings: list[Finding], tools: list[str]) -> None:

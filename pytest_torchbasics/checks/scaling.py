@@ -100,7 +100,7 @@ def _count(trial: Trial, inputs: Arguments) -> Mapping[str, int]:
         cast_module(subject.module, trial.torch_dtype, "meta")
     given = map_tensors(lambda tensor: tensor.detach().to("meta"), inputs)
     trace, flops = Trace(), FlopCounterMode(display=False)
-    with torch.no_grad(), flops, trace:
+    with trial.seeded(), torch.no_grad(), flops, trace:
         subject(*given)
     return {
         "FLOPs": flops.get_total_flops(),

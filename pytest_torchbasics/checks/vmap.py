@@ -14,7 +14,7 @@ from ..numerics.trees import Leaf, map_tensors, tensors
 from ..trials import Arguments, Trial, floating_inputs, substitute
 from .outcome import Outcome, failed, not_applicable
 from .support.inputs import is_random, settled
-from .support.results import Differences, Results, allowed
+from .support.results import Allowed, Differences, Results, allowed
 from .support.tracing import graph_nodes, writes_its_state
 
 #: How torch words it that something cannot be mapped at all.
@@ -63,8 +63,7 @@ def vmap(trial: Trial) -> Outcome:
                 )
             for position, expected in enumerate(looped):
                 actual = [Leaf(leaf.path, leaf.value[position]) for leaf in mapped]
-                # The bounds are those of the first item; the second one's values are close to them in size.
-                bounds = allowed(trial, False, index) if position == 0 else None
+                bounds = allowed(trial, False, index) if position == 0 else Allowed(trial, False, items[position])
                 what = f"under vmap along dimension {dim}"
                 hint = "the vmap rule of a hand-written autograd.Function is wrong: it must look at in_dims"
                 if not found.add(what, Results(actual, {}), Results(expected, {}), bounds, hint):
