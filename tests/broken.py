@@ -240,7 +240,7 @@ broken(
     op("one-of-4096", BigCorner.apply, Tensor(64, 64), output=(64, 64), reference=torch.sin),
     "gradient",
     "gradient_reference",
-    says="along a random direction",
+    says="1 of 4096 elements; the worst at index \\(0, 0\\)",
 )
 
 # --- batch ------------------------------------------------------------------------------------------------
@@ -311,6 +311,8 @@ broken(
 broken(
     op("python-random", lambda x: x + random.random(), X, output=("N", 6)),
     "determinism",
+    "mutation",
+    "gradient",
     says="differs between two calls from the same seed",
 )
 broken(

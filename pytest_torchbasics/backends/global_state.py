@@ -53,6 +53,19 @@ def put_back(generators: bool) -> Iterator[list[str]]:
                     probe.write(old)
 
 
+@contextmanager
+def foreign_generators() -> Iterator[None]:
+    """A context that puts back Python's and NumPy's random generators, and accuses nobody."""
+    import numpy as np
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
 def _value(probe: Probe) -> Any:
     try:
         return probe.read()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import numpy as np
 
 from .base import Backend
 from .registry import backend_for
@@ -14,9 +11,7 @@ from .registry import backend_for
 
 @contextmanager
 def seeded(device: str, seed: int, backend: Backend | None = None) -> Iterator[None]:
-    """Seed the default generators of the host and of the device, and restore them, and Python's and NumPy's as well.
-
-    Those two are not seeded: what draws from them is found by its results, that differ from call to call.
+    """Seed the default generators of the host and of the device, and restore them.
 
     Not by torch.manual_seed, which seeds every kind of device there could be: where CUDA is not started it formats a
     stack trace for later, which takes longer than a small layer.
@@ -29,7 +24,6 @@ def seeded(device: str, seed: int, backend: Backend | None = None) -> Iterator[N
     host, backend = backend_for("cpu"), backend or backend_for(device)
     generators = [(host, "cpu")] if backend.kind == host.kind else [(host, "cpu"), (backend, device)]
     states = [each.rng_state(where) for each, where in generators]
-    python, numpy = random.getstate(), np.random.get_state()
     for each, where in generators:
         with each.active(where):  # a seed goes to the current device
             each.manual_seed(seed)
@@ -38,5 +32,3 @@ def seeded(device: str, seed: int, backend: Backend | None = None) -> Iterator[N
     finally:
         for (each, where), state in zip(generators, states, strict=True):
             each.set_rng_state(state, where)
-        random.setstate(python)
-        np.random.set_state(numpy)

@@ -11,7 +11,7 @@ from ..numerics.dtypes import dtype_name
 from ..numerics.trees import tensors
 from ..trials import Arguments, Subject, Trial, is_floating
 from .outcome import Outcome, failed, not_applicable
-from .support.inputs import is_random, mode_name, training_modes
+from .support.inputs import is_random, mode_name, modes_to_judge
 from .support.results import Differences, allowed, results_of
 
 
@@ -30,7 +30,7 @@ def autocast(trial: Trial) -> Outcome:
         return not_applicable(f"torch has no autocast for {kind}")
     precision = torch.get_autocast_dtype(kind)
     found = Differences()
-    for training in training_modes(trial):
+    for training in modes_to_judge(trial):
         subject = trial.subject(training)
         for index, inputs in enumerate(trial.samples()):
             if is_random(subject, inputs):

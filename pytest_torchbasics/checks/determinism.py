@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..backends.global_state import foreign_generators
 from ..numerics.trees import Leaf, identical, map_tensors, tensors
 from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, failed, not_applicable, passed
@@ -62,7 +63,9 @@ def _generators(trial: Trial, subject: Subject, inputs: Arguments, training: boo
     """What a call does to the generators: it draws from torch's only, in training only, and seeds none."""
     after = []
     for seed in SEEDS[:2]:
-        with trial.seeded(seed):
+        with trial.seeded(seed), foreign_generators():
+            random.seed(seed)  # anew, since a call that seeds may have been before
+            np.random.seed(seed)
             before, foreign = torch.get_rng_state(), _foreign_state()
             subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
             after.append(torch.get_rng_state())
@@ -90,15 +93,11 @@ def _foreign_state() -> tuple[object, ...]:
 
 
 def _run_with_foreign_seed(subject: Any, inputs: tuple[Any, ...], seed: int) -> list[Leaf]:
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
+    with foreign_generators():
         random.seed(seed)
         np.random.seed(seed)
         # Copies: the next call may overwrite what this one returned, and would then be compared with itself.
         return [Leaf(leaf.path, leaf.value.clone()) for leaf in tensors(subject.pure(inputs))]
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
 
 
 def _difference(first: list[Leaf], second: list[Leaf]) -> str | None:

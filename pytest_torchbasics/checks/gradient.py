@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.autograd.gradcheck import GradcheckError
 
@@ -22,16 +24,18 @@ from .support.derivatives import (
 )
 from .support.inputs import cotangents, generator
 
-#: Above this many Jacobian entries (inputs x outputs) the exact check gives way to random probes: at 1e6 the
-#: exact one takes about half a second.
-EXACT_LIMIT = 1_000_000
+#: Above this many elements of inputs and parameters the exact check gives way to random probes: it takes two forward
+#: passes for each, which for the CNN of the tutorial (596 parameters) come to about a second.
+EXACT_LIMIT = 160
+#: Up to this many elements of a variable whose gradient is wrong are tried one by one, to tell where it is.
+LOCATED_LIMIT = 5000
 PROBES = 4
 
 
 def gradient(trial: Trial) -> Outcome:
     """Finds a wrong derivative: float64 gradcheck of every input and parameter, alone and together.
 
-    torch.autograd.gradcheck in its exact (slow) mode over all variables; above `EXACT_LIMIT` Jacobian entries
+    torch.autograd.gradcheck in its exact (slow) mode over all variables; above `EXACT_LIMIT` elements of them
     signed Gaussian probes (not gradcheck's fast mode, whose fixed positive probe loses its power with size).
     Then the gradient by each variable alone must equal the one taken with all of them. It runs in float64
     (complex128) on the trial's device, whatever the trial's dtype.
@@ -57,28 +61,66 @@ def _together(one: Derivatives) -> Outcome | None:
             "a .detach(), .data, .item() or torch.no_grad() cuts the graph; if meant, declare differentiable=False",
         )
     steps = steps_for(trial, function, values)
-    entries = sum(value.numel() for value in values.values()) * sum(o.numel() for o in outputs)
+    size = sum(value.numel() for value in values.values())
     # The exact check needs one forward pass an element, so it takes the smallest inputs; the others are probed, since
     # a fault may show for more than one item, or for odd sizes, only.
-    if one.exactly and entries <= EXACT_LIMIT and steps is FINE:
+    if one.exactly and size <= EXACT_LIMIT and steps is FINE:
         first = _gradcheck(trial, function, values)
         if first is None:
             return None
         if "layout" in first:
             return _probed(one, steps)  # gradcheck takes no sparse gradients
-        wrong = [(name, text) for name in values if (text := _worst_element(trial, function, values, name))]
-        return _wrong(one, wrong or [(", ".join(values), first)])
+        wrong = {name: text for name in values if (text := _worst_element(one, name))}
+        return _wrong(one, wrong or {", ".join(values): first})
     return _probed(one, steps)
 
 
 def _probed(one: Derivatives, steps: Steps) -> Outcome | None:
-    wrong = [(name, text) for name in one.values if (text := _probe(one.trial, one.function, one.values, name, steps))]
+    """Compare derivatives along random signed directions; a real fault fails at every step."""
+    source = generator(one.trial)
+    wrong: dict[str, str] = {}
+    for _ in range(PROBES):
+        outputs = one.function(one.values)
+        weights = [_random(output, source) / max(output.numel(), 1) ** 0.5 for output in outputs]
+        found = gradients(outputs, list(one.values.values()), weights)
+        for (name, variable), gradient in zip(one.values.items(), found, strict=True):
+            if variable.numel() and name not in wrong:
+                text = _along(one, name, gradient, _random(variable, source), weights, steps)
+                wrong |= {name: text} if text else {}
+    if steps is FINE:
+        wrong = {name: _worst_element(one, name) or text for name, text in wrong.items()}
     return _wrong(one, wrong) if wrong else None
 
 
-def _wrong(one: Derivatives, wrong: list[tuple[str, str]]) -> Outcome:
+def _random(like: torch.Tensor, source: torch.Generator) -> torch.Tensor:
+    return torch.randn(like.shape, generator=source, dtype=like.dtype).to(like.device)
+
+
+def _along(
+    one: Derivatives,
+    name: str,
+    gradient: torch.Tensor | None,
+    direction: torch.Tensor,
+    weights: Sequence[torch.Tensor],
+    steps: Steps,
+) -> str | None:
+    """What is wrong with the gradient by one variable along a direction, if it is."""
+    found = torch.zeros_like(direction) if gradient is None else gradient
+    analytic = float((found.conj() * direction).sum().real)
+    # The size of a random projection of the gradient: what a fault of its own size would change.
+    scale = float(found.norm() * direction.norm()) / direction.numel() ** 0.5
+    allowed = steps.relative * scale + steps.absolute
+    # Two steps, because a kink (ReLU, max) may lie within the larger one.
+    for size in steps.sizes:
+        numeric = difference_quotient(one.function, one.values, name, direction, weights, size)
+        if abs(numeric - analytic) <= allowed:
+            return None
+    return f"along a random direction it is {analytic:.6g}, by central differences {numeric:.6g}"
+
+
+def _wrong(one: Derivatives, wrong: dict[str, str]) -> Outcome:
     return failed(
-        f"in {one.where} " + "; ".join(f"the gradient by {name} is wrong: {text}" for name, text in wrong),
+        f"in {one.where} " + "; ".join(f"the gradient by {name} is wrong: {text}" for name, text in wrong.items()),
         "look at the backward of a hand-written autograd.Function, at in-place changes and at detached paths",
     )
 
@@ -98,10 +140,11 @@ def _gradcheck(trial: Trial, function: Function, values: Values) -> str | None:
     return None
 
 
-def _worst_element(trial: Trial, function: Function, values: Values, name: str) -> str | None:
+def _worst_element(one: Derivatives, name: str) -> str | None:
     """Where the gradient of a random combination of the outputs by one variable is most wrong."""
+    trial, function, values = one.trial, one.function, one.values
     variable = values[name]
-    if variable.is_complex():
+    if variable.is_complex() or variable.numel() > LOCATED_LIMIT:
         return None
     outputs = function(values)
     weights = cotangents(trial, outputs)
@@ -121,31 +164,6 @@ def _worst_element(trial: Trial, function: Function, values: Values, name: str) 
         f"{int(bad.sum())} of {error.numel()} elements; the worst at index {index} is {analytic[index].item():.6g}, "
         f"by central differences {numeric[index].item():.6g}"
     )
-
-
-def _probe(trial: Trial, function: Function, values: Values, name: str, steps: Steps) -> str | None:
-    """Compare derivatives along random signed directions; a real fault fails at every step."""
-    source = generator(trial)
-    variable = values[name]
-    if variable.numel() == 0:
-        return None
-    for _ in range(PROBES):
-        direction = torch.randn(variable.shape, generator=source, dtype=variable.dtype).to(variable.device)
-        outputs = function(values)
-        weights = [
-            torch.randn(o.shape, generator=source, dtype=o.dtype).to(o.device) / max(o.numel(), 1) ** 0.5
-            for o in outputs
-        ]
-        (found,) = gradients(outputs, [variable], weights)
-        found = torch.zeros_like(variable) if found is None else found
-        analytic = float((found.conj() * direction).sum().real)
-        # The size of a random projection of the gradient: what a fault of its own size would change.
-        scale = float(found.norm() * direction.norm()) / variable.numel() ** 0.5
-        # Two steps, because a kink (ReLU, max) may lie within the larger one.
-        numeric = [difference_quotient(function, values, name, direction, weights, h) for h in steps.sizes]
-        if all(not abs(value - analytic) <= steps.relative * scale + steps.absolute for value in numeric):
-            return f"along a random direction it is {analytic:.6g}, by central differences {numeric[0]:.6g}"
-    return None
 
 
 def _alone(one: Derivatives) -> Outcome | None:

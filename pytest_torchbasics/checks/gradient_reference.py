@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
 from ..numerics.bounds import Mismatch, compare, is_vacuous
-from ..trials import Arguments, Trial, differentiable_outputs, gradients, substitute, variables
+from ..trials import Trial, differentiable_outputs, gradients, substitute, variables
 from .outcome import Outcome, failed, not_applicable, passed
-from .support.exact import Exact, Gradients, gradients_and_bounds, has_exact_reference
-from .support.inputs import cotangents, is_random, mode_name, training_modes, uninformative, why_not_floating
+from .support.exact import has_exact_reference
+from .support.inputs import cotangents, is_random, mode_name, modes_to_judge, uninformative, why_not_floating
+from .support.results import Allowed, allowed
 
 ITSELF = "it would be compared with itself: `gradient` judges float64; give a differentiable reference="
 
@@ -27,9 +26,9 @@ def gradient_reference(trial: Trial) -> Outcome:
         return not_applicable("the case does not run in float64 and has no reference=")
     worst: Mismatch | None = None
     why_none = "no input and no parameter requires a gradient"
-    for training in training_modes(trial):
+    for training in modes_to_judge(trial):
         subject = trial.subject(training)
-        for inputs in trial.samples():
+        for index, inputs in enumerate(trial.samples()):
             values = variables(subject, inputs)
             if not values:
                 continue
@@ -38,11 +37,11 @@ def gradient_reference(trial: Trial) -> Outcome:
             if is_random(subject, inputs):
                 why_none = f"its result is random in {mode_name(training)}"
                 continue
-            reference = _reference(trial, training, inputs)
-            if reference is None:
+            reference = _reference(trial, training, index)
+            if reference is None or reference.exact_gradients is None:
                 why_none = ITSELF
                 continue
-            expected, bounds = reference
+            expected, bounds = reference.exact_gradients, reference.gradients
             replaced, parameters = substitute(inputs, values)
             outputs = differentiable_outputs(subject.pure(replaced, parameters))
             if not outputs:
@@ -82,14 +81,10 @@ def gradient_reference(trial: Trial) -> Outcome:
     return passed(worst.error, worst.share)
 
 
-def _reference(trial: Trial, training: bool, inputs: Arguments) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
-    """The float64 gradients by name and their bounds; None if that is the trial itself."""
+def _reference(trial: Trial, training: bool, index: int) -> Allowed | None:
+    """The float64 gradients and their bounds; None if that is the trial itself."""
     if trial.case.reference is not None and not training:
-        exact = Exact(trial, training)
-        found = gradients_and_bounds(trial, exact, exact.inputs(inputs))
-        if found is not None:
-            return found
-    if trial == trial.exact():
-        return None
-    exact = Exact(trial, training, own=False)
-    return gradients_and_bounds(trial, exact, exact.inputs(inputs))
+        own = allowed(trial, training, index, own=True)
+        if own.exact_gradients is not None:
+            return own
+    return None if trial == trial.exact() else allowed(trial, training, index)

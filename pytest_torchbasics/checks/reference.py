@@ -9,8 +9,9 @@ from ..numerics.dtypes import LOW_PRECISION
 from ..numerics.trees import Leaf, tensors
 from ..trials import Trial, floating_inputs, is_floating
 from .outcome import Outcome, failed, not_applicable, passed
-from .support.exact import Exact, has_exact_reference
-from .support.inputs import is_random, mode_name, training_modes, uninformative
+from .support.exact import has_exact_reference
+from .support.inputs import is_random, mode_name, modes_to_judge, uninformative
+from .support.results import Allowed, allowed
 
 
 def reference(trial: Trial) -> Outcome:
@@ -29,23 +30,22 @@ def reference(trial: Trial) -> Outcome:
         return not_applicable("the case does not run in float64 and has no reference=")
     worst: Mismatch | None = None
     why_none = "nothing was compared"
-    for training in training_modes(trial):
+    for training in modes_to_judge(trial):
         if training and trial == trial.exact():
             continue
-        exact = Exact(trial, training, own=not training)
         subject = trial.subject(training)
-        for inputs in trial.samples():
+        for index, inputs in enumerate(trial.samples()):
             if found := uninformative(trial, inputs):
                 return found
             if is_random(subject, inputs):
                 why_none = f"its result is random in {mode_name(training)}"
                 continue
             actual = tensors(subject.pure(inputs))
-            exact_inputs = exact.inputs(inputs)
-            expected = exact.outputs(exact_inputs, {})
+            exact = allowed(trial, training, index, own=not training)
+            expected = exact.exact_outputs
             if outcome := _structure(actual, expected):
                 return outcome
-            bounds = _bounds(trial, exact, exact_inputs, actual, [leaf.value for leaf in expected])
+            bounds = _bounds(trial, exact, actual)
             for got, wanted, bound in zip(actual, expected, bounds, strict=True):
                 where = f"output{got.path} in {mode_name(training)}"
                 if not is_floating(wanted.value.dtype) and trial.dtype in LOW_PRECISION and floating_inputs(inputs):
@@ -77,12 +77,11 @@ def reference(trial: Trial) -> Outcome:
     return passed(worst.error, worst.share)
 
 
-def _bounds(
-    trial: Trial, exact: Exact, inputs: tuple[object, ...], actual: list[Leaf], expected: list[torch.Tensor]
-) -> list[torch.Tensor | None]:
+def _bounds(trial: Trial, exact: Allowed, actual: list[Leaf]) -> list[torch.Tensor | None]:
     tolerance = trial.case.tolerance
+    expected = [leaf.value for leaf in exact.exact_outputs]
     if tolerance is None:
-        measured = exact.bounds(inputs, expected) if is_floating(trial.torch_dtype) else [None] * len(expected)
+        measured = exact.outputs or [None] * len(expected)
         return [_at_least_its_own(*pair) for pair in zip(measured, expected, actual, strict=True)]
     return [
         tolerance.atol + tolerance.rtol * value.detach().abs().to(torch.float64) if is_floating(value.dtype) else None

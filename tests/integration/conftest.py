@@ -12,7 +12,7 @@ import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest
 import torch
-import torch._dynamo  # noqa: F401
+import torch._dynamo
 import torch.utils.flop_counter  # noqa: F401
 
 import pytest_torchbasics

@@ -53,7 +53,9 @@ def test_saved_runs_compare(speed) -> None:
 
 def test_benchmark_skip_skips_and_only_leaves_the_timing(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=TESTS)
-    skipped = run("-k", "linear and (forward-eager or forward_backward or shape)", "--benchmark-skip", "--results=out").parseoutcomes()
+    skipped = run(
+        "-k", "linear and (forward-eager or forward_backward or shape)", "--benchmark-skip", "--results=out"
+    ).parseoutcomes()
     assert skipped["skipped"] == 2
     assert skipped["passed"] == 1
     only = run("-k", "linear-forward- or linear-shape", "--benchmark-only", "--timer-quality=quick").parseoutcomes()

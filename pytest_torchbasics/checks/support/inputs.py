@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,6 +85,15 @@ def modes_that_differ(trial: Trial, inputs: Arguments) -> tuple[bool, ...]:
         a is b or (a is not None and b is not None and identical(a, b)) for a, b in zip(*results, strict=True)
     )
     return (False,) if same else (False, True)
+
+
+@functools.lru_cache(maxsize=64)
+def modes_to_judge(trial: Trial) -> tuple[bool, ...]:
+    """The modes in which values are compared: `modes_that_differ` on the last sample.
+
+    Results that are bit for bit those of evaluation mode need no second judgement.
+    """
+    return modes_that_differ(trial, trial.samples()[-1])
 
 
 def _results_and_gradients(trial: Trial, subject: Subject, inputs: Arguments) -> list[torch.Tensor | None]:

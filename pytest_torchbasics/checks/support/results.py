@@ -13,10 +13,9 @@ from ...numerics.bounds import Mismatch, compare, is_vacuous, plain_bound
 from ...numerics.trees import Leaf, map_tensors, tensors
 from ...trials import Arguments, Subject, Trial, differentiable_outputs, gradients, is_floating, substitute, variables
 from ..outcome import Outcome, failed, not_applicable, passed
-from .exact import Exact, gradients_and_bounds
+from .exact import Exact, Gradients, gradients_and_bounds
 from .inputs import cotangents
 
-Gradients = dict[str, "torch.Tensor | None"]
 Layout = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -29,45 +28,70 @@ class Results:
 
 
 class Allowed:
-    """How far two computations of the same result in one dtype may lie apart, by the float64 computation.
+    """What the float64 computation gives, and how far two computations of it in one dtype may lie apart.
 
-    It costs many computations, so it waits until it is asked for: equal results need no bound.
+    The bounds cost many computations, so they wait until they are asked for: equal results need none.
 
     Args:
         trial, training: what is computed.
         inputs: of the call.
         precision: the dtype whose rounding is allowed for; the trial's own by default.
+        own: compute by the case's own reference, if it has one. Bounds of the trial's results against each other lie
+            around the layer itself in float64: not around its reference, from which it may differ.
     """
 
-    def __init__(self, trial: Trial, training: bool, inputs: Arguments, precision: torch.dtype | None = None) -> None:
-        self._arguments = trial, training, inputs, precision
+    def __init__(
+        self,
+        trial: Trial,
+        training: bool,
+        inputs: Arguments,
+        precision: torch.dtype | None = None,
+        own: bool = False,
+    ) -> None:
+        self._trial = trial
+        self._made = functools.partial(Exact, trial, training, own)
+        self._inputs = inputs
+        self._precision = precision
+        self._known = "float64" in trial.case.dtypes or (own and trial.case.reference is not None)
+
+    @functools.cached_property
+    def exact_outputs(self) -> list[Leaf]:
+        """The tensors of the result."""
+        return self._exact.outputs(self._exact_inputs, {})
+
+    @functools.cached_property
+    def exact_gradients(self) -> Gradients | None:
+        """The gradients by name; None where nothing depends on anything differentiably."""
+        return None if self._gradients is None else self._gradients[0]
 
     @functools.cached_property
     def outputs(self) -> Sequence[torch.Tensor | None] | None:
         """The bound of each output; None for integers and booleans, and for all of them where it is not known."""
-        if self._exact is None:
+        if not is_floating(self._trial.torch_dtype) or not self._known:
             return None
-        exact, inputs = self._exact
-        return exact.bounds(inputs, [leaf.value for leaf in exact.outputs(inputs, {})])
+        return self._exact.bounds(self._exact_inputs, [leaf.value for leaf in self.exact_outputs])
 
     @functools.cached_property
     def gradients(self) -> dict[str, torch.Tensor]:
         """The bounds by name, where they are known."""
-        trial = self._arguments[0]
-        if self._exact is None or not trial.case.differentiable:
-            return {}
-        found = gradients_and_bounds(trial, *self._exact)
-        return {} if found is None else found[1]
+        return {} if self._gradients is None else self._gradients[1]
 
     @functools.cached_property
-    def _exact(self) -> tuple[Exact, Arguments] | None:
-        trial, training, inputs, precision = self._arguments
-        if not is_floating(trial.torch_dtype) or "float64" not in trial.case.dtypes:
+    def _gradients(self) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
+        case = self._trial.case
+        if not is_floating(self._trial.torch_dtype) or not self._known or not case.differentiable:
             return None
-        # Around the float64 results, not the trial's own: those may hold the very fault that is looked for.
-        exact = Exact(trial, training, own=False)
-        exact.dtype = precision or exact.dtype
-        return exact, exact.inputs(inputs)
+        return gradients_and_bounds(self._trial, self._exact, self._exact_inputs)
+
+    @functools.cached_property
+    def _exact(self) -> Exact:
+        exact = self._made()
+        exact.dtype = self._precision or exact.dtype
+        return exact
+
+    @functools.cached_property
+    def _exact_inputs(self) -> Arguments:
+        return self._exact.inputs(self._inputs)
 
 
 def results_of(
@@ -101,9 +125,11 @@ def results_of(
 
 
 @functools.lru_cache(maxsize=64)
-def allowed(trial: Trial, training: bool, index: int, precision: torch.dtype | None = None) -> Allowed:
-    """The allowed differences for a sample of the trial, by its position."""
-    return Allowed(trial, training, trial.samples()[index], precision)
+def allowed(
+    trial: Trial, training: bool, index: int, precision: torch.dtype | None = None, own: bool = False
+) -> Allowed:
+    """The allowed differences for a sample of the trial, by its position; kept, as many checks ask for the same."""
+    return Allowed(trial, training, trial.samples()[index], precision, own and trial.case.reference is not None)
 
 
 def output_bounds(trial: Trial, index: int, results: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:

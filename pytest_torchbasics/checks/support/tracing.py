@@ -134,12 +134,21 @@ class Rounded(TorchDispatchMode):
         for tensor in made:
             dense = tensor.layout == torch.strided
             if tensor.dtype in _NEXT and dense and not func._schema.is_mutable and not func.is_view:
-                self._round(tensor)
+                self._round(tensor, [leaf.value for leaf in tensors((args, kwargs or {}))])
         return result
 
-    def _round(self, tensor: torch.Tensor) -> None:
+    def _round(self, tensor: torch.Tensor, given: Sequence[torch.Tensor]) -> None:
         signs = torch.randint(0, 2, tensor.shape, generator=self._generator, dtype=tensor.dtype) * 2 - 1
         eps = torch.finfo(self._narrow if tensor.dtype == torch.float64 else tensor.dtype).eps
         # What a narrower dtype holds (whole numbers, masks, one half) is exact from there on.
         exact = tensor.to(_NEXT[tensor.dtype]).to(tensor.dtype) == tensor
+        # So is what an operator only selects (a maximum, an element): the backward of amax looks for it by its value.
+        for other in given if tensor.numel() else ():
+            # Its first element tells whether a look at all of them can pay.
+            if (
+                other.dtype == tensor.dtype
+                and other.layout == torch.strided
+                and bool((other == tensor[(0,) * tensor.dim()]).any())
+            ):
+                exact |= torch.isin(tensor.flatten(), other.flatten()).view(tensor.shape)
         tensor.copy_(torch.where(exact, tensor, tensor * (1 + eps * signs)))
