@@ -10,7 +10,7 @@ import torch
 from ..cases import Case
 from ..numerics.dtypes import dtype_name, torch_dtype
 from ..numerics.trees import Leaf, tensors
-from ..trials import Arguments, Trial, is_floating
+from ..trials import Arguments, Subject, Trial, is_floating
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.meta import meta_run
 
@@ -22,14 +22,15 @@ def shape(trial: Trial) -> Outcome:
     samples = trial.samples()
     assignments = list(case.assignments()) if case.samples is None else [{}] * len(samples)
     for sizes, inputs in zip(assignments, samples, strict=True):
-        actual = tensors(trial.subject().pure(inputs))
+        subject = trial.subject()
+        actual = tensors(subject.pure(inputs))
         described = ", ".join(str(tuple(leaf.value.shape)) for leaf in tensors(inputs)) or "no tensor"
         if case.output is not None:
             compared = True
             if outcome := _against_declaration(case, sizes, inputs, actual, described):
                 return outcome
         for index, leaf in enumerate(actual):
-            if outcome := _attributes(leaf, trial, _declared_dtype(case, index, leaf, trial)):
+            if outcome := _attributes(leaf, trial, _declared_dtype(case, index, leaf, trial, _takes(subject, inputs))):
                 return outcome
         meta = meta_run(trial, inputs)
         if meta.trouble is None and actual:
@@ -85,13 +86,23 @@ def _attributes(leaf: Leaf, trial: Trial, dtype: torch.dtype | None) -> Outcome 
     return None
 
 
-def _declared_dtype(case: Case, index: int, leaf: Leaf, trial: Trial) -> torch.dtype | None:
+def _takes(subject: Subject, inputs: Arguments) -> bool:
+    """False if all floating tensors that it works on have a fixed dtype, which is not the one under test."""
+    state = [] if subject.module is None else [*subject.module.parameters(), *subject.module.buffers()]
+    dtypes = {tensor.dtype.to_real() for tensor in (*state, *(leaf.value for leaf in tensors(inputs)))}
+    floating = {dtype for dtype in dtypes if dtype.is_floating_point}
+    return not floating or subject.trial.torch_dtype.to_real() in floating
+
+
+def _declared_dtype(case: Case, index: int, leaf: Leaf, trial: Trial, takes: bool) -> torch.dtype | None:
     """The dtype that the index-th output should have; None if nothing is known about it."""
     declared = case.output_dtype
     if isinstance(declared, (tuple, list)):
         declared = declared[index] if index < len(declared) else None
     if declared is not None:
         return torch_dtype(dtype_name(declared))
+    if not takes:
+        return None
     value: torch.Tensor = leaf.value
     under_test = trial.torch_dtype
     if value.is_complex():

@@ -27,6 +27,9 @@ from ...trials import (
 from .inputs import cotangents, generator
 from .tracing import Rounded
 
+#: A gradient of less than this share of the largest one is zero by cancellation (of a bias whose mean is subtracted).
+CANCELLED = 1e-9
+
 Gradients = dict[str, "torch.Tensor | None"]
 Weights = dict[str, torch.Tensor]
 
@@ -158,7 +161,11 @@ def has_exact_reference(trial: Trial) -> bool:
 def gradients_and_bounds(
     trial: Trial, exact: Exact, inputs: Arguments
 ) -> tuple[Gradients, dict[str, torch.Tensor]] | None:
-    """The float64 gradients by name for the case's random gradient sent back, and their bounds; None if none."""
+    """The float64 gradients by name for the case's random gradient sent back, and their bounds; None if none.
+
+    Where terms cancel to zero, what low precision leaves of them follows from the rounding on the way, which the bounds
+    leave out: there anything is allowed, and float32 judges.
+    """
     sent: list[torch.Tensor] = []
 
     def send(results: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -179,4 +186,10 @@ def gradients_and_bounds(
 
     # What is sent back is rounded to the trial's dtype on its way as well, so it is perturbed too.
     bounds = allowed_errors(compute, [*values.values(), *sent], list(known.values()), exact.dtype, generator(trial))
-    return found, dict(zip(known, bounds, strict=True))
+    allowed = dict(zip(known, bounds, strict=True))
+    if torch.finfo(exact.dtype).bits < 32:
+        sizes = {name: float(value.abs().max()) for name, value in known.items() if value.numel()}
+        for name, size in sizes.items():
+            if size <= CANCELLED * max(sizes.values()):
+                allowed[name] = torch.full_like(allowed[name], torch.inf)
+    return found, allowed
