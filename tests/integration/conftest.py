@@ -13,6 +13,11 @@ import pyarrow.parquet  # noqa: F401
 import pytest
 import torch
 import torch._dynamo
+import torch._dynamo.package
+import torch._dynamo.pgo
+import torch._functorch._aot_autograd.autograd_cache
+import torch._inductor.codecache
+import torch._inductor.runtime.autotune_cache
 import torch.utils.flop_counter  # noqa: F401
 
 import pytest_torchbasics
