@@ -80,7 +80,8 @@ def test_random_numbers_of_python_and_numpy_are_named_by_one_check_and_undone(dr
 
     case = op("foreign", foreign, X, output=("N", 6))
     with put_back(generators=True) as left:
-        outcomes = {name: outcome_of(case, name) for name in check_names() if name != "compile"}  # which takes seconds
+        # Not `compile`: after runs of pytester in this process, which forget modules of torch's compiler, it raised.
+        outcomes = {name: outcome_of(case, name) for name in check_names() if name != "compile"}
     found = {name: str(outcome) for name, outcome in outcomes.items() if outcome.status in BAD}
     assert set(found) == {"determinism"}, found
     assert "draws from Python's or NumPy's generator" in found["determinism"]
