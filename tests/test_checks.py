@@ -95,6 +95,34 @@ class Centred(nn.Module):
         return y - y.mean(-1, keepdim=True)
 
 
+class MaskedAttention(nn.Module):
+    """Masked by the lowest number, as usual: a row without any key has a softmax over equal ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x, mask):
+        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        scores = (q @ k.transpose(-1, -2) / 2).masked_fill(~mask[:, None, None], torch.finfo(x.dtype).min)
+        return x + self.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(-2))
+
+
+def with_masked_rows(device, dtype, generator):
+    x = torch.randn(16, 2, 8, device=device, generator=generator).to(dtype)
+    mask = torch.ones(16, 2, dtype=torch.bool, device=device)
+    mask[::2] = False
+    return [(x, mask)]
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_a_mask_of_the_lowest_number_raises_no_alarm(dtype: str, number: int) -> None:
+    case = layer(f"attention-{number}", MaskedAttention, samples=with_masked_rows, batch=(0, 1))
+    outcomes = assert_case(case, dtype=dtype, checks=["reference", "gradient_reference", "strides", "autocast"])
+    assert any(outcome.status is Status.PASSED for outcome in outcomes)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
 def test_a_gradient_that_cancels_to_zero_raises_no_alarm(dtype: str) -> None:
     names = ["gradient", "gradient_reference", "forward_gradient", "second_gradient", "strides", "autocast"]

@@ -65,6 +65,17 @@ def bound_of(function, *arguments: torch.Tensor, dtype: torch.dtype) -> tuple[to
     return result, bound
 
 
+def test_what_no_perturbation_can_measure_has_no_bound() -> None:
+    only_as_given = torch.tensor([1.0, 3.0], dtype=torch.float64)
+
+    def fragile(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x == only_as_given, x, torch.nan)
+
+    result, bound = bound_of(fragile, only_as_given, dtype=torch.bfloat16)
+    assert bool(bound.isinf().all())
+    assert is_vacuous(result, bound)  # so that a check says that it cannot judge, and does not pass
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("length", [4, 64, 1024])
 def test_the_bound_passes_rounding_and_rejects_faults_at_any_length(dtype: torch.dtype, length: int) -> None:

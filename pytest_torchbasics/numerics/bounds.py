@@ -84,13 +84,19 @@ def allowed_errors(
     """
     eps = torch.finfo(dtype).eps
     effects = [torch.zeros(result.shape, dtype=torch.float64) for result in results]
+    measured = [torch.zeros(result.shape, dtype=torch.bool) for result in results]
     for step in STEPS:
         moved = [_perturb(argument, step * eps, generator) for argument in arguments]
-        for effect, result, other in zip(effects, results, compute(moved), strict=True):
+        for effect, seen, result, other in zip(effects, measured, results, compute(moved), strict=True):
             # A perturbation may cross a jump or leave the domain; that is no measure of rounding.
+            seen |= other.isfinite()
             difference = (other - result).abs().to(torch.float64).nan_to_num(0.0, 0.0, 0.0) / step
             torch.maximum(effect, difference, out=effect)
-    return [_bound(result, effect, dtype) for result, effect in zip(results, effects, strict=True)]
+    return [
+        # Without any measure there is no bound: nothing can be judged, which is_vacuous tells.
+        _bound(result, effect, dtype).masked_fill(result.isfinite() & ~seen, torch.inf)
+        for result, effect, seen in zip(results, effects, measured, strict=True)
+    ]
 
 
 def plain_bound(result: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

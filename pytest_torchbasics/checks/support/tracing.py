@@ -142,6 +142,8 @@ class Rounded(TorchDispatchMode):
         eps = torch.finfo(self._narrow if tensor.dtype == torch.float64 else tensor.dtype).eps
         # What a narrower dtype holds (whole numbers, masks, one half) is exact from there on.
         exact = tensor.to(_NEXT[tensor.dtype]).to(tensor.dtype) == tensor
+        # A mask of finfo.min must not become infinite.
+        exact |= tensor.abs() > torch.finfo(tensor.dtype).max / 4
         # So is what an operator only selects (a maximum, an element): the backward of amax looks for it by its value.
         for other in given if tensor.numel() else ():
             # Its first element tells whether a look at all of them can pay.
