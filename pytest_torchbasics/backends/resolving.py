@@ -87,7 +87,8 @@ def _one(name: str, backends: Mapping[str, Backend]) -> tuple[str, int | None]:
 
 
 def _hint(kind: str, backends: Mapping[str, Backend]) -> str:
-    meant = [known for known, backend in backends.items() if kind in backend.also_called]
+    word = kind.rstrip("0123456789")  # gpu0
+    meant = [known for known, backend in backends.items() if word in backend.also_called]
     # "gpu" means the one that works, if one does.
     meant.sort(key=lambda known: backends[known].why_unavailable() is not None)
     near = meant[:1] or difflib.get_close_matches(kind, [*backends, AUTO, ALL], n=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
 import pytest
 
@@ -11,6 +12,7 @@ from ..checks import Outcome, Status
 from ..results.rows import Cell, MetricValue, Row
 from . import markers
 from .items import HASHES
+from .options import PREFIX
 from .recording import Called, recorder_of
 
 
@@ -70,6 +72,14 @@ class Checker(Called):
             metrics=tuple(metrics),
         )
 
+    def _command(self) -> str:
+        """Runs this item alone, whatever is selected by default; the long names are ours in every project."""
+        cell = self.cell
+        chosen = {"device": cell.device, "dtype": cell.dtype, "mode": cell.mode}
+        return shlex.join(
+            ["pytest", self.node.nodeid, *(f"--{PREFIX}-{name}={value}" for name, value in chosen.items())]
+        )
+
     def _conclude(self, outcome: Outcome) -> Outcome:
         __tracebackhide__ = True
         status = outcome.status
@@ -77,7 +87,7 @@ class Checker(Called):
             raise outcome.exception
         if status in (Status.FAILED, Status.XPASSED):
             where = f"{self.case.name} on {self.cell.device} in {self.cell.dtype}"
-            pytest.fail(f"{where}: {outcome}\n  reproduce: pytest '{self.node.nodeid}'", pytrace=False)
+            pytest.fail(f"{where}: {outcome}\n  reproduce: {self._command()}", pytrace=False)
         if status is Status.XFAILED:
             pytest.xfail(outcome.message)
         if status is Status.NOT_APPLICABLE:

@@ -150,10 +150,12 @@ def _foreign(
 
 
 def _looks_like_devices(names: Sequence[str]) -> bool:
-    from ..backends import known_kinds
+    """Names of devices, wrong ones such as `gpu0` too: what is meant as a device is refused, never passed over."""
+    from ..backends import backends
 
-    kinds = {*known_kinds(), "auto", "all"}
-    return bool(names) and all(name.strip().lower().split(":")[0] in kinds for name in names)
+    found = backends()
+    kinds = {*found, "auto", "all", *(name for backend in found.values() for name in backend.also_called)}
+    return bool(names) and all(re.split(r"[:\d]", name.strip().lower())[0] in kinds for name in names)
 
 
 def _looks_like_dtypes(names: Sequence[str]) -> bool:

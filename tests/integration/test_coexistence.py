@@ -47,6 +47,18 @@ def test_a_missing_device_named_by_its_option_is_red(run: Run, pytester: pytest.
     result.stdout.fnmatch_lines(["*--device=cuda:99*usable here: cpu*"])
 
 
+@pytest.mark.parametrize("name", ["gpu", "gpu0", "GPU:1", "cuda0", "nvidia"])
+def test_another_word_for_a_device_is_refused_and_never_passed_over(
+    run: Run, pytester: pytest.Pytester, name: str
+) -> None:
+    pytester.makeconftest(KORNIA)
+    pytester.makepyfile(test_it=TESTS)
+    result = run(f"--device={name}", "-k", "linear-shape", device=None)
+    assert result.ret != 0
+    result.assert_outcomes(passed=0, errors=1)
+    result.stdout.fnmatch_lines([f"*--device={name}: unknown device*did you mean*"])
+
+
 def test_a_value_that_names_no_device_is_not_followed(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makeconftest(KORNIA)
     pytester.makepyfile(test_it=TESTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def test_a_failure_names_the_element_the_cause_and_the_command(run: Run, pyteste
     )
     assert list(rows(pytester)["outcome"]) == ["failed"]
     assert "elements are wrong" in rows(pytester)["reason"][0]
+
+
+def test_the_command_of_a_failure_runs_just_that_item_where_defaults_would_not(
+    run: Run, pytester: pytest.Pytester
+) -> None:
+    write(pytester, BATCH_MEAN.format(facts=""))
+    first = run("--results=out", "--dtype=float16")
+    first.assert_outcomes(failed=1)
+    (line,) = [line for line in first.stdout.lines if "reproduce: " in line]
+    words = shlex.split(line.split("reproduce: ")[1])
+    assert words[0] == "pytest"
+    again = run(*words[1:], device=None)
+    again.assert_outcomes(failed=1)
+    again.stdout.fnmatch_lines(["FAILED *mean-batch-cpu-float16*"])
 
 
 def test_a_known_failure_is_expected_to_fail(run: Run, pytester: pytest.Pytester) -> None:
