@@ -21,6 +21,8 @@ from .integration.fixtures import (  # noqa: F401  (pytest finds fixtures in the
     torchbasics_check,
     torchbasics_device,
     torchbasics_dtype,
+    torchbasics_sizes,
+    torchbasics_threads,
 )
 
 #: A test that uses none of these is not ours.

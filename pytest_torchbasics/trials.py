@@ -22,14 +22,10 @@ from torch import nn
 
 from .backends import seeded
 from .cases import Case, CaseError, Tensor
+from .modes import parse_mode
 from .numerics.dtypes import dtype_name, torch_dtype, wide
 from .numerics.trees import is_differentiable, leaves, map_tensors, tensors
 
-#: How each mode of `cases.MODES` turns the eager function into the one that is called.
-EXECUTED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    "eager": lambda function: function,
-    "compile": lambda function: _compiled(function),
-}
 #: How often one compiled function may be compiled again, for other shapes and modes. dynamo's own limit is 8 for all
 #: that share a piece of code, as all our subjects do; beyond it dynamo goes on in eager mode with a line in a log.
 RECOMPILE_LIMIT = 64
@@ -77,11 +73,15 @@ class Trial:
         """One argument tuple for other values of the symbols than the declared ones."""
         return self._make(sizes, torch.Generator().manual_seed(self.seed))
 
-    def timing_sample(self) -> Arguments:
-        """The argument tuple that is timed; the last one, if the case makes its own samples."""
+    def timing_sample(self, sizes: str = "") -> Arguments:
+        """The argument tuple that is timed; the last one, if the case makes its own samples.
+
+        Args:
+            sizes: a key of the case's `timing_assignments`.
+        """
         if self.case.samples is not None:
             return self._own_samples()[-1]
-        return self._make(self.case.timing_assignment(), torch.Generator().manual_seed(self.seed))
+        return self.inputs_of(self.case.timing_assignments()[sizes])
 
     def subject(self, training: bool = False, seed: int | None = None) -> Subject:
         """A fresh module (or the function) of the case, on the device, in the dtype, seeded by the case or anew."""
@@ -181,8 +181,9 @@ class Subject:
     def __init__(self, trial: Trial, module: nn.Module | None) -> None:
         self.trial = trial
         self.module = module
-        executed = EXECUTED[trial.mode](self._functional)
-        self._executed = executed if trial.mode == "eager" else _strictly(executed)
+        mode = parse_mode(trial.mode)
+        executed = mode.execute(self._functional, trial.device, trial.dtype)
+        self._executed = _strictly(executed) if mode.any("compiles") else executed
 
     @property
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -227,12 +228,6 @@ class Subject:
         if not state:
             return self.module(*inputs)
         return torch.func.functional_call(self.module, state, inputs)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled, with nothing left of what was compiled before it."""
-    torch.compiler.reset()
-    return torch.compile(function)
 
 
 def _strictly(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Cases that share a name, told apart by what declares them."""
+"""What readers call a case: its name, told apart from others of that name, with its sizes and threads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ UNKNOWN = "?"
 
 
 def told_apart(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with cases called `relu (tutorial)` and `relu (torch_nn)` where two suites have a `relu`.
+    """The frame with the names that readers see, one for each thing that was checked or timed.
 
-    A suite is a file of tests. In one file, cases of a name whose hashes differ are told apart by their tests. A cell
-    that never ran and whose test is not known is of `relu (?)`.
+    `relu (tutorial)` and `relu (torch_nn)` where two suites have a `relu`; `relu N=32` where a case has several sizes
+    to time, whose column is then empty; `relu 2 threads` where it was timed with several numbers of them. A suite is a
+    file of tests. In one file, cases of a name whose hashes differ are told apart by their tests. A cell that never ran
+    and whose test is not known is of `relu (?)`.
     """
+    return _by_sizes_and_threads(_by_suite(frame))
+
+
+def _by_suite(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     if frame.empty or "nodeid" not in frame:
@@ -34,6 +40,20 @@ def told_apart(frame: pd.DataFrame) -> pd.DataFrame:
     titles = _titles(known[ambiguous].dropna().unique().tolist())
     named = plain["case"] + " (" + known.map(titles).fillna(UNKNOWN) + ")"
     renamed: pd.DataFrame = frame.assign(case=plain["case"].where(~ambiguous, named))
+    return renamed
+
+
+def _by_sizes_and_threads(frame: pd.DataFrame) -> pd.DataFrame:
+    if frame.empty or not {"sizes", "kind", "threads"} <= set(frame.columns):
+        return frame
+    case, sizes = frame["case"].astype(str), frame["sizes"].astype(str)
+    timed = frame["kind"].astype(str) == "timing"
+    several = timed & (frame["threads"].where(timed).groupby(case).transform("nunique") > 1)
+    if not several.any() and not (sizes != "").any():
+        return frame
+    number = frame["threads"].astype(str) + " threads"
+    case = case + (" " + sizes).where(sizes != "", "") + (" " + number).where(several, "")
+    renamed: pd.DataFrame = frame.assign(case=case, sizes="")
     return renamed
 
 

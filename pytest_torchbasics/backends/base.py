@@ -99,6 +99,15 @@ class Backend(abc.ABC):
         """A way to keep the device busy for a given time; None if the kind has none."""
         return None
 
+    @property
+    def has_graphs(self) -> bool:
+        """True if `graphed` works."""
+        return False
+
+    def graphed(self, call: Callable[..., Any], inputs: tuple[Any, ...], device: str) -> Callable[..., Any]:
+        """The call captured once with inputs like these; it replays, forward and backward."""
+        raise NotImplementedError(f"{self.kind} has no graphs to capture")
+
     def reset_peak_memory(self, device: str) -> None:
         """Start a new measurement of the memory in use; does nothing where there is none."""
         return

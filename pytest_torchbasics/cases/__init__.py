@@ -5,12 +5,11 @@ Declaring needs no torch; torch is imported when inputs are made.
 
 from __future__ import annotations
 
-from .case import MODES, Case, Declared, Sizes, Tolerance
+from .case import Case, Declared, Sizes, Tolerance
 from .declaring import layer, op, validate_cases
 from .tensor import CaseError, Tensor
 
 __all__ = [
-    "MODES",
     "Case",
     "CaseError",
     "Declared",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,9 +10,6 @@ from typing import Any
 
 from ..numerics.dtypes import FLOATING, parse_dtypes
 from .tensor import CaseError
-
-#: Ways to execute a case.
-MODES = ("eager", "compile")
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,10 @@ class Declared:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Values of one symbol: for the checks, one after the other, and the one for timing."""
+    """Values of one symbol: for the checks, one after the other, and those that are timed."""
 
     check: tuple[int, ...]
-    timing: int
+    timing: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,12 @@ class Case:
         for j in range(rounds):
             yield {symbol: sizes.check[j % len(sizes.check)] for symbol, sizes in self.sizes.items()}
 
-    def timing_assignment(self) -> Mapping[str, int]:
-        """Values of the symbols for timing."""
-        return {symbol: sizes.timing for symbol, sizes in self.sizes.items()}
+    def timing_assignments(self) -> Mapping[str, Mapping[str, int]]:
+        """Values of the symbols for timing, every combination, by a name of what differs: `N=32,T=128`.
+
+        The name of the only one is empty.
+        """
+        several = [symbol for symbol, sizes in self.sizes.items() if len(sizes.timing) > 1]
+        combinations = itertools.product(*(sizes.timing for sizes in self.sizes.values()))
+        found = (dict(zip(self.sizes, values, strict=True)) for values in combinations)
+        return {",".join(f"{symbol}={values[symbol]}" for symbol in several): values for values in found}

@@ -37,7 +37,8 @@ def layer(name: str, factory: Callable[[], Any], *inputs: Any, **facts: Any) -> 
             `reference(module, *inputs)`: the expected result, computed another way.
             `samples(device, dtype, generator)`: a list of argument tuples, instead of `inputs`.
             `dtypes`, `devices`: where it works. `tolerance`: `dict(rtol=, atol=)` in place of the measured bound.
-            `sizes`: of the symbols, `{"N": (1, 3, 32)}` or `{"N": {"check": (1, 3), "timing": 32}}`.
+            `sizes`: of the symbols, `{"N": (1, 3, 32)}` (the last one is timed) or `{"N": {"check": (1, 3), "timing":
+            (1, 32, 256)}}` (each of these is timed).
             `batch`: which arguments carry the batch in dimension 0; by default those whose first size is "N".
             `random_in_training`: True if it draws random numbers in training mode.
             `differentiable`: False if no gradient is defined. `fullgraph`: True if torch.compile must make one graph
@@ -168,7 +169,7 @@ def _sizes(given: Mapping[str, Any], symbols: tuple[str, ...]) -> Mapping[str, S
         raise CaseError(f"sizes= names {unknown[0]!r}, but the symbols of the inputs are {list(symbols)}")
     sizes = {}
     for position, symbol in enumerate(symbols):
-        default = Sizes(DEFAULT_CHECK_SIZES[position % len(DEFAULT_CHECK_SIZES)], DEFAULT_TIMING_SIZE)
+        default = Sizes(DEFAULT_CHECK_SIZES[position % len(DEFAULT_CHECK_SIZES)], (DEFAULT_TIMING_SIZE,))
         sizes[symbol] = _size(symbol, given[symbol]) if symbol in given else default
     return MappingProxyType(sizes)
 
@@ -179,16 +180,18 @@ def _size(symbol: str, value: Any) -> Sizes:
         if unknown or not value:
             raise CaseError(f"sizes[{symbol!r}] has the keys 'check' and 'timing', got {value!r}")
         check = _sequence(value.get("check", value.get("timing")))
-        timing = value.get("timing", check[-1] if check else None)
+        timing = _sequence(value.get("timing", check[-1:]))
     else:
         check = _sequence(value)
-        timing = check[-1] if check else None
-    if not check:
+        timing = check[-1:]
+    if not check or not timing:
         raise CaseError(f"sizes[{symbol!r}] is empty: it would test nothing")
-    for size in (*check, timing):
+    for size in (*check, *timing):
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise CaseError(f"sizes[{symbol!r}]: a size is an int >= 0, got {size!r}")
-    return Sizes(tuple(check), timing)
+    if len(set(timing)) < len(timing):
+        raise CaseError(f"sizes[{symbol!r}]: a size to time stands twice in {tuple(timing)!r}")
+    return Sizes(tuple(check), tuple(timing))
 
 
 def _batch(case: Case) -> tuple[int, ...]:

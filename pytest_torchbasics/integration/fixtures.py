@@ -79,6 +79,18 @@ def torchbasics_check(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def torchbasics_sizes(request: pytest.FixtureRequest) -> str:
+    """Which of the sizes that the case declares for timing: `N=32`; empty for the only ones."""
+    return str(getattr(request, "param", ""))
+
+
+@pytest.fixture
+def torchbasics_threads(request: pytest.FixtureRequest) -> int:
+    """How many threads of the CPU are timed."""
+    return int(getattr(request, "param", 1))
+
+
+@pytest.fixture
 def check(
     request: pytest.FixtureRequest,
     torchbasics_check: str,
@@ -119,6 +131,8 @@ def measure(
     dtype: Any,
     torchbasics_device: str | None,
     torchbasics_dtype: str | None,
+    torchbasics_sizes: str,
+    torchbasics_threads: int,
 ) -> Iterator[Callable[[], Measurement | None]]:
     """`measure()` times the item's phase of the case, on pytest-benchmark's fixture."""
     from .measuring import Measurer
@@ -130,6 +144,8 @@ def measure(
         torchbasics_dtype or str(dtype),
         mode,
         phase,
+        torchbasics_sizes,
+        torchbasics_threads,
         benchmark,
         _torchbasics_clock,
     )

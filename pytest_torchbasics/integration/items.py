@@ -1,8 +1,8 @@
 """From cases and options to test items: which trials there are, and their ids.
 
-A test that takes `check` becomes one item for each case, check, device and dtype; one that takes `measure` one for each
-case, phase, mode, device and dtype. The parameters of an item are plain strings, so that ids, pytest-benchmark's
-JSON and xdist see names and nothing else.
+A test that takes `check` becomes one item for each case, check, mode, device and dtype; one that takes `measure` one
+for each case, phase, mode, size, number of threads, device and dtype. The parameters of an item are plain strings, so
+that ids, pytest-benchmark's JSON and xdist see names and nothing else.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ import pytest
 
 from ..cases import Case, CaseError
 from ..checks import check_names, parse_checks
+from ..modes import parse_mode
 from . import markers
 from .configuring import register_item_marks
 from .settings import Settings, devices_of, settings_of
 
-#: Every fixture that an item may be parametrized by, in the order of the ids.
-AXES = ("case", "check", "phase", "mode", "device", "dtype")
+#: Everything that an item may be parametrized by, in the order of the ids.
+AXES = ("case", "check", "phase", "mode", "sizes", "threads", "device", "dtype")
 #: The fixtures that carry the device and the dtype of a case where another plugin has fixtures of those names.
 STAND_IN = {"device": "torchbasics_device", "dtype": "torchbasics_dtype"}
-#: Fixtures of ours whose names another plugin may have as well.
-OWN_NAMES = (*AXES, "measure", "generator")
-#: The fixture that carries the name of the check. `check` itself has no parameter, so that its scope is its own
+#: The fixtures that carry what has no fixture of its own. `check` itself has no parameter, so that its scope is its own
 #: in every pytest.
-CHECK = "torchbasics_check"
+CARRIERS = {"check": "torchbasics_check", "sizes": "torchbasics_sizes", "threads": "torchbasics_threads"}
+#: Fixtures of ours whose names another plugin may have as well.
+OWN_NAMES = ("case", "check", "phase", "mode", "device", "dtype", "measure", "generator")
+#: Axes with a value that most runs have, which an id leaves out: of checks, and of timings.
+UNSAID = {("check", "mode"): "eager", ("measure", "sizes"): "", ("measure", "threads"): "1"}
 
 #: case_hash by (case name, id of the case): made once, when the case is first collected.
 HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
@@ -115,7 +118,7 @@ class _Expansion:
         if {"check", "measure"} <= ours:
             raise ValueError("a test takes either check or measure, not both")
         self.kind = next((name for name in ("check", "measure", "case") if name in ours), "")
-        self.available = [axis for axis in AXES if axis in names]
+        self.available = [axis for axis in AXES if CARRIERS.get(axis, axis) in names]
 
     def parametrize(self) -> None:
         cases = self.cases
@@ -128,9 +131,9 @@ class _Expansion:
             markers.read_all(self.definition, name)  # wrong arguments are an error now, not when the test runs
         if not self.kind:
             raise ValueError("it is marked with cases, but takes none of the fixtures check, measure and case")
-        self.axes = [axis for axis in self.available if not self._is_projects(axis)]
+        self.axes = [axis for axis in self.available if not self._is_projects(axis) and self._is_needed(axis)]
         for name in ("case", "mode", "phase"):
-            if name in self.available and name not in self.axes:
+            if name in self.available and self._is_projects(name):
                 raise ValueError(
                     f"the project has a fixture {name!r} of its own, which {self.kind} cannot use: rename it"
                 )
@@ -163,16 +166,15 @@ class _Expansion:
                 return
         for combination in _product(axes):
             chosen = {"case": CaseName(case), **combination}
-            shown = [axis for axis in self.axes if not (axis == "mode" and self._is_check and chosen[axis] == "eager")]
-            parts = [chosen[axis] for axis in shown]
+            parts = [
+                f"threads={chosen[axis]}" if axis == "threads" else chosen[axis]
+                for axis in self.axes
+                if chosen[axis] != UNSAID.get((self.kind, axis))
+            ]
             kinds = {"check": pytest.mark.correctness, "measure": pytest.mark.speed}
             marks = [kinds[self.kind]] if self.kind in kinds else []
             marks += _kind_marks(chosen["device"]) if "device" in chosen else []
             yield pytest.param(*(chosen[axis] for axis in self.axes), id="-".join(parts), marks=marks)
-
-    @property
-    def _is_check(self) -> bool:
-        return self.kind == "check"
 
     def _values(self, axis: str, case: Case | None = None) -> Sequence[str]:
         """The values of an axis: what the marker and the case declare, narrowed by the options."""
@@ -181,11 +183,19 @@ class _Expansion:
             from ..timing import PHASES
 
             return settings.phases or tuple(PHASES)
+        if axis == "threads":
+            return [str(count) for count in settings.threads]
+        if axis == "sizes":
+            return tuple(case.timing_assignments()) if case else ("",)
         declared = markers.read(self.definition, f"{axis}s")
         if axis == "check":
             return [name for name in settings.checks or check_names() if declared is None or name in declared]
         if axis == "mode":
-            return [name for name in settings.modes if declared is None or name in declared]
+            return [
+                name
+                for name in settings.modes
+                if (declared is None or name in declared) and (self.kind != "check" or parse_mode(name).all("checked"))
+            ]
         if axis == "device":
             return [
                 device
@@ -206,6 +216,9 @@ class _Expansion:
         ]
 
     def _why_empty(self, axis: str, case: Case | None = None) -> str:
+        modes = self.settings.modes
+        if axis == "mode" and self.kind == "check" and not any(parse_mode(name).all("checked") for name in modes):
+            return f"nothing selected: --mode selects {', '.join(modes)}, in which no check runs"
         declared = markers.read(self.definition, f"{axis}s")
         of_case = getattr(case, f"{axis}s", None) if axis in ("device", "dtype") else None
         what = ", ".join(of_case or declared or ())
@@ -221,15 +234,22 @@ class _Expansion:
 
     def _fixture(self, axis: str) -> str:
         """The fixture that carries the axis: the one of its name, if it is ours."""
-        if axis == "check":
-            return CHECK
+        if axis in CARRIERS:
+            return CARRIERS[axis]
         return axis if _is_own(_definitions(self.metafunc, axis)[-1]) else STAND_IN[axis]
 
     def _is_projects(self, axis: str) -> bool:
         """True if a fixture of the project, not of an installed plugin, stands in for ours."""
-        module = _definitions(self.metafunc, axis)[-1].func.__module__
+        module = _definitions(self.metafunc, CARRIERS.get(axis, axis))[-1].func.__module__
         plugins = {getattr(plugin, "__name__", "") for plugin, _ in self.config.pluginmanager.list_plugin_distinfo()}
         return not module.startswith("pytest_torchbasics.") and module not in plugins
+
+    def _is_needed(self, axis: str) -> bool:
+        """False for sizes and threads where every case has the usual ones."""
+        if axis not in ("sizes", "threads"):
+            return True
+        usual = UNSAID["measure", axis]
+        return any(tuple(self._values(axis, case)) != (usual,) for case in self.cases or ())
 
     def _scope(self) -> Literal["session"] | None:
         """None lets pytest choose. Before pytest 8.4 the scope of the parameters had to be as wide as that of any

@@ -32,12 +32,9 @@ def dtypes(*names: Any) -> tuple[str, ...]:
 
 def modes(*names: str) -> tuple[str, ...]:
     """modes(*names): the execution modes that the test is for; --mode narrows them."""
-    from ..cases import MODES
+    from ..modes import parse_modes
 
-    for name in _names("modes", names):
-        if name not in MODES:
-            raise ValueError(f"unknown mode {name!r}; there are: {', '.join(MODES)}")
-    return names
+    return parse_modes(_names("modes", names))
 
 
 def checks(*names: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ..results.rows import Cell, MetricValue, Row
 from . import markers
 from .benchmark import ReplayClock, mark_failed, replay
 from .items import HASHES
-from .recording import TIMING_THREADS, Called, Record, recorder_of
+from .recording import Called, Record, recorder_of
 from .settings import settings_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Measurer(Called):
         dtype: str,
         mode: str,
         phase: str,
+        sizes: str,
+        threads: int,
         benchmark: Any,
         clock: ReplayClock | None,
     ) -> None:
@@ -40,7 +42,7 @@ class Measurer(Called):
         from ..numerics.dtypes import dtype_name
 
         self.case = case
-        self.cell = Cell("timing", case.name, "", phase, mode, device, dtype_name(dtype), TIMING_THREADS)
+        self.cell = Cell("timing", case.name, "", phase, mode, device, dtype_name(dtype), threads, sizes=sizes)
         self.benchmark = benchmark
         self.clock = clock
 
@@ -74,8 +76,8 @@ class Measurer(Called):
         from ..timing import DoesNotApply, measure, run_once
         from ..timing.workloads import workload
 
-        work: Workload = workload(trial)
         try:
+            work: Workload = workload(trial, self.cell.sizes)
             if not getattr(self.benchmark, "enabled", True):
                 self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device, seed=trial.seed))
                 record(self._row("skipped", "timing is switched off; the phase ran once"))
@@ -86,7 +88,7 @@ class Measurer(Called):
                 work,
                 self.cell.phase,
                 self.cell.device,
-                threads=TIMING_THREADS,
+                threads=self.cell.threads,
                 quality=settings_of(self.config).quality,
                 seed=trial.seed,
             )

@@ -17,7 +17,7 @@ import pytest
 from ..results.journal import Journal
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder, new_run_id
-from .items import CHECK, STAND_IN
+from .items import CARRIERS, STAND_IN
 from .settings import settings_of
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
@@ -25,8 +25,6 @@ FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
 
 #: How long a worker waits for the first one to make the folder, which looks at the machine first.
 FOLDER_PATIENCE_S = 120
-#: How many threads torch computes with while it is timed.
-TIMING_THREADS = 1
 
 #: Outcomes that say already that the test failed.
 FAILURES = ("failed", "error", "xpassed", "crashed", "timeout")
@@ -232,18 +230,19 @@ def _cell_of(item: pytest.Item) -> Cell | None:
     given: dict[str, Any] = dict(callspec.params)
 
     def value(axis: str, default: str = "") -> str:
-        found = given.get(STAND_IN.get(axis, axis), given.get(axis))
+        found = given.get(CARRIERS.get(axis) or STAND_IN.get(axis, axis), given.get(axis))
         return default if found is None else str(found).removeprefix("torch.")
 
     return Cell(
         kind="check" if kind == "check" else "timing",
         case=value("case", "(no case)"),
-        check=value(CHECK) if kind == "check" else "",
+        check=value("check") if kind == "check" else "",
         phase=value("phase") if kind == "measure" else "",
         mode=value("mode", "eager"),
         device=value("device"),
         dtype=value("dtype"),
-        threads=TIMING_THREADS if kind == "measure" else 0,
+        threads=int(value("threads", "1")) if kind == "measure" else 0,
+        sizes=value("sizes"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 
+from ..modes import parse_modes
 from .options import FOREIGN, OPTIONS
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
@@ -37,6 +38,7 @@ class Settings:
     dtypes: tuple[str, ...] | None
     measure_dtypes: tuple[str, ...] | None
     modes: tuple[str, ...]
+    threads: tuple[int, ...]
     phases: tuple[str, ...] | None
     checks: tuple[str, ...] | None
     results: Path | None
@@ -70,7 +72,8 @@ def _read_settings(config: pytest.Config) -> Settings:
         device_source=device_source,
         dtypes=_parse(dtype_source, dtypes, _parse_dtypes),
         measure_dtypes=_measure_dtypes(values["measure-dtype"], values["dtype"]),
-        modes=_choice(values["mode"], _modes) or ("eager",),
+        modes=_parse(values["mode"].source, values["mode"].names, parse_modes) or ("eager",),
+        threads=_parse(values["threads"].source, values["threads"].names, _parse_threads) or (1,),
         phases=_choice(values["phase"], _phases),
         checks=_parse(values["checks"].source, values["checks"].names, _parse_checks),
         results=_results(config, values["results"]),
@@ -188,17 +191,17 @@ def _parse_checks(names: Sequence[str]) -> tuple[str, ...]:
     return parse_checks(names)
 
 
+def _parse_threads(names: Sequence[str]) -> tuple[int, ...]:
+    if not names or not all(re.fullmatch("[1-9][0-9]{0,3}", name) for name in names):
+        raise ValueError("write numbers of threads from 1 to 9999 with commas between, such as 1,2")
+    return tuple(dict.fromkeys(map(int, names)))
+
+
 def _measure_dtypes(measure: _Value, dtype: _Value) -> tuple[str, ...] | None:
     """The command line wins over the ini file, and --measure-dtype over --dtype of the same place."""
     order = [measure, dtype] if measure.from_command_line or not dtype.from_command_line else [dtype, measure]
     chosen = next((value for value in order if value.text is not None), dtype)
     return _parse(chosen.source, chosen.names, _parse_dtypes)
-
-
-def _modes() -> Sequence[str]:
-    from ..cases import MODES
-
-    return MODES
 
 
 def _phases() -> Sequence[str]:

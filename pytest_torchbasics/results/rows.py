@@ -93,6 +93,7 @@ class Cell:
         dtype: `float32`, without `torch.`.
         threads: how many threads computed; 0 for checks.
         process: which repetition in a fresh process.
+        sizes: which of the sizes that a case declares for timing, `N=32,T=128`; empty for the only ones.
     """
 
     kind: str
@@ -104,6 +105,7 @@ class Cell:
     dtype: str
     threads: int
     process: int = 0
+    sizes: str = ""
 
     def __post_init__(self) -> None:
         plain = {name: text(getattr(self, name)) for name in CELL_TEXTS}
@@ -218,7 +220,7 @@ class Row:
             raise error if error.path or path is None else ResultError(str(error), path, line) from None
 
 
-CELL_TEXTS = ("kind", "case", "check", "phase", "mode", "device", "dtype")
+CELL_TEXTS = ("kind", "case", "check", "phase", "mode", "device", "dtype", "sizes")
 CELL_KEYS = tuple(field.name for field in fields(Cell))
 ROW_TEXTS = ("reason", "reason_code", "started_at", "nodeid", "case_hash", "timer")
 

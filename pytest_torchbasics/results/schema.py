@@ -39,6 +39,7 @@ CATEGORIES = (
     "mode",
     "device",
     "dtype",
+    "sizes",
     "outcome",
     "reason_code",
     "case_hash",

@@ -36,12 +36,16 @@ class Workload:
         leaves: what the outputs are differentiated by: parameters, and inputs that require a gradient.
         fresh_inputs: makes new arguments outside the timed window, for a call that changes its arguments in
             place; they must depend differentiably on the leaves (clones do). None if every call can have `inputs`.
+        plain: the same as `call`, as it was written, for what is counted and not timed; `call` itself if None.
+        compiles: the first call compiles, which is told apart from running.
     """
 
     call: Callable[..., Any]
     inputs: tuple[Any, ...]
     leaves: tuple[torch.Tensor, ...] = ()
     fresh_inputs: Callable[[], tuple[Any, ...]] | None = None
+    plain: Callable[..., Any] | None = None
+    compiles: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,38 +4,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .phases import Workload
+from ..modes import Mode, parse_mode
+from .phases import DoesNotApply, Workload
 
 if TYPE_CHECKING:
+    import torch
+
     from ..trials import Trial
 
 
-def workload(trial: Trial) -> Workload:
+def workload(trial: Trial, sizes: str = "") -> Workload:
     """What a trial calls, its inputs at the sizes for timing, and what it is differentiated by.
 
-    Layers are in training mode, as they are when their backward runs (cuDNN's recurrent layers refuse another),
-    so that all phases of a case are of the same computation.
+    Layers are in training mode, as they are when their backward runs (cuDNN's recurrent layers refuse another), so
+    that all phases of a case are of the same computation; but not in the mode `inference`.
+
+    Args:
+        trial: what to time.
+        sizes: a key of the case's `timing_assignments`.
+
+    Raises:
+        DoesNotApply: the trial's mode has no meaning there.
     """
     import torch
 
     from ..numerics.trees import map_tensors, tensors
-    from ..trials import EXECUTED
 
-    module = trial.subject(training=True).module
-    call = EXECUTED[trial.mode](module if module is not None else trial.case.target)
-    inputs = trial.timing_sample()
+    mode = parse_mode(trial.mode)
+    if reason := mode.why_not(trial.device, trial.dtype):
+        raise DoesNotApply(reason)
+    module = trial.subject(training=mode.all("training")).module
+    target = module if module is not None else trial.case.target
+    inputs = trial.timing_sample(sizes)
+    if mode.converts:
+        inputs = map_tensors(lambda tensor: _converted(mode, tensor), inputs)
+        for parameter in [] if module is None else module.parameters():
+            parameter.data = mode.convert(parameter.data)
     wanted = [leaf.value for leaf in tensors(inputs)]
     wanted += [] if module is None else list(module.parameters())
     leaves = {id(tensor): tensor for tensor in wanted if tensor.requires_grad}
     return Workload(
-        call,
-        inputs,
-        tuple(leaves.values()),
-        (lambda: map_tensors(torch.Tensor.clone, inputs)) if _changes_inputs(trial) else None,
+        call=mode.execute(target, trial.device, trial.dtype),
+        inputs=inputs,
+        leaves=tuple(leaves.values()),
+        fresh_inputs=(lambda: map_tensors(torch.Tensor.clone, inputs)) if _changes_inputs(trial, sizes) else None,
+        plain=target,
+        compiles=mode.any("compiles"),
     )
 
 
-def _changes_inputs(trial: Trial) -> bool:
+def _converted(mode: Mode, tensor: torch.Tensor) -> torch.Tensor:
+    return mode.convert(tensor.detach()).requires_grad_(tensor.requires_grad)
+
+
+def _changes_inputs(trial: Trial, sizes: str) -> bool:
     """True if a call writes to its arguments, as ReLU(inplace=True) does.
 
     Found out with another module, eagerly and without a graph, so that the first call that is timed still has
@@ -47,7 +69,7 @@ def _changes_inputs(trial: Trial) -> bool:
 
     subject = trial.subject(training=True)
     target = subject.module if subject.module is not None else trial.case.target
-    inputs = map_tensors(torch.Tensor.clone, trial.timing_sample())
+    inputs = map_tensors(torch.Tensor.clone, trial.timing_sample(sizes))
     given = [leaf.value for leaf in tensors(inputs)]
     before = [tensor._version for tensor in given]
     with torch.no_grad(), trial.seeded():

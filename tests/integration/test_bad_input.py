@@ -23,7 +23,7 @@ from .conftest import TESTS, Run
         ("--dtype=", "*no dtype is named*"),
         ("--checks=", "*no check is selected*"),
         ("--measure-dtype=nope", "*--measure-dtype=nope: unknown dtype*"),
-        ("--mode=eagre", "*--mode=eagre: unknown name 'eagre'; there are: eager, compile*"),
+        ("--mode=eagre", "*--mode=eagre: unknown mode 'eagre', did you mean 'eager'?; there are: eager, compile*"),
         ("--phase=sideways", "*there are: forward, backward, forward_backward*"),
         ("--checks=gradeint", "*unknown check 'gradeint': did you mean gradient*"),
         ("--checks=,", "*no check is selected*"),

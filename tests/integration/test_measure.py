@@ -126,3 +126,65 @@ def test_an_in_place_layer_can_be_timed(run: Run, pytester: pytest.Pytester) -> 
         """
     )
     run("--timer-quality=quick").assert_outcomes(passed=3)
+
+
+AXES = """
+import torch
+from pytest_torchbasics import Tensor, op
+
+CASES = [
+    op("relu", torch.relu, Tensor("N", 4), sizes={"N": {"check": 2, "timing": (1, 64)}}),
+    op("abs", torch.abs, Tensor("N", 4)),
+]
+"""
+
+
+def test_sizes_and_threads_are_axes_of_timing_alone(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=TESTS.replace("from cases import *", "import pytest\nfrom axes import *"), axes=AXES)
+    options = ("--phase=forward", "--checks=shape", "--threads=1,2", "--timer-quality=quick", "--results=out")
+    result = run(*options, "-v")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_correct?relu-shape-cpu-float32? PASSED*",
+            "*test_speed?relu-forward-eager-N=1-cpu-float32? PASSED*",
+            "*test_speed?relu-forward-eager-N=1-threads=2-cpu-float32? PASSED*",
+            "*test_speed?abs-forward-eager-threads=2-cpu-float32? PASSED*",
+        ]
+    )
+    frame = load(pytester.path / "out")
+    timed = frame[frame["kind"] == "timing"]
+    found = timed[["case", "sizes", "threads"]].astype(str).values.tolist()
+    assert found == [[c, s, t] for c, s in (("relu", "N=1"), ("relu", "N=64"), ("abs", "")) for t in "12"]
+    assert timed["timer"].astype(str).tolist() == ["hybrid", "wall"] * 3
+    result.stdout.fnmatch_lines(["*relu N=1 1 threads*", "*relu N=64 2 threads*", "*abs 2 threads*"])
+
+
+def test_other_modes_are_timed_and_not_checked(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=TESTS)
+    result = run("-k", "linear", "--mode=eager,channels_last+autocast", "--phase=forward", "--checks=shape", "-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*test_speed?linear-forward-channels_last+autocast-cpu-float32? PASSED*"])
+
+
+def test_a_mode_without_checks_alone_is_a_visible_skip(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=TESTS)
+    result = run("-k", "test_correct", "--mode=inference", "-rs")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*--mode selects inference, in which no check runs*"])
+
+
+def test_what_a_mode_cannot_do_is_not_applicable_with_the_reason(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it=TESTS)
+    result = run("-k", "test_speed and linear", "--mode=inference", "--phase=backward", "--results=out", "-rs")
+    result.assert_outcomes(skipped=1)
+    (row,) = load(pytester.path / "out").to_dict("records")
+    assert (row["outcome"], row["reason"]) == ("not_applicable", "no output has a gradient")
+
+
+@pytest.mark.parametrize("value", ["0", "two", "", "1,-2"])
+def test_a_wrong_number_of_threads_is_one_line_and_exit_4(run: Run, pytester: pytest.Pytester, value: str) -> None:
+    pytester.makepyfile(test_it=TESTS)
+    result = run(f"--threads={value}")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--threads=*write numbers of threads from 1 to 9999*"])
