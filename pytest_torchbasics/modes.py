@@ -90,6 +90,10 @@ class Mode:
             tensor = tensor if part.convert is None else part.convert(tensor)
         return tensor
 
+    def as_written(self) -> Mode:
+        """The mode without what compiles."""
+        return Mode(self.name, tuple((part, choice) for part, choice in self.parts if not part.compiles))
+
     @property
     def converts(self) -> bool:
         """True if `convert` does anything."""

@@ -81,7 +81,12 @@ class Trial:
         """
         if self.case.samples is not None:
             return self._own_samples()[-1]
-        return self.inputs_of(self.case.timing_assignments()[sizes])
+        known = self.case.timing_assignments()
+        if sizes not in known:
+            raise CaseError(
+                f"case {self.case.name!r} is not timed at {sizes!r}; it is at: {', '.join(known) or '(one)'}"
+            )
+        return self.inputs_of(known[sizes])
 
     def subject(self, training: bool = False, seed: int | None = None) -> Subject:
         """A fresh module (or the function) of the case, on the device, in the dtype, seeded by the case or anew."""

@@ -108,12 +108,12 @@ class Backend(abc.ABC):
         """The call captured once with inputs like these; it replays, forward and backward."""
         raise NotImplementedError(f"{self.kind} has no graphs to capture")
 
-    def reset_peak_memory(self, device: str) -> None:
-        """Start a new measurement of the memory in use; does nothing where there is none."""
-        return
+    def peak_of(self, call: Callable[..., object], prepare: Callable[[], tuple[Any, ...]], device: str) -> int | None:
+        """The most bytes of tensors that `call(*prepare())` holds at once beyond what was there when it is called.
 
-    def peak_memory(self, device: str) -> int | None:
-        """The most bytes of tensors held at once since the last reset; None where torch does not count them."""
+        None where torch does not count them.
+        """
+        call(*prepare())
         return None
 
     @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .base import Backend
 
@@ -44,6 +45,12 @@ class CpuBackend(Backend):
         import torch
 
         torch.default_generator.manual_seed(seed)
+
+    def peak_of(self, call: Callable[..., object], prepare: Callable[[], tuple[Any, ...]], device: str) -> int | None:
+        """What torch's CPU allocator reports to the profiler; memory that libraries take elsewhere is not seen."""
+        from .cpu_memory import peak_of
+
+        return peak_of(call, prepare)
 
     def rng_state(self, device: str) -> torch.Tensor:
         """The state of the CPU's default generator."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "pytest_torchbasics.backends"
 #: Modules of this package that are no device kinds; the simulated accelerator is for tests alone.
-_SUPPORT = {"base", "fake", "global_state", "precision", "registry", "resolving", "seeding", "streams"}
+_SUPPORT = {"base", "cpu_memory", "fake", "global_state", "precision", "registry", "resolving", "seeding", "streams"}
 
 
 def known_kinds() -> tuple[str, ...]:

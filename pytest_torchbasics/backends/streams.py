@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,14 @@ class StreamBackend(Backend):
         event: Event = self.module.Event(enable_timing=True)
         return event
 
-    def reset_peak_memory(self, device: str) -> None:
-        """Reset the caching allocator's peak."""
+    def peak_of(self, call: Callable[..., object], prepare: Callable[[], tuple[Any, ...]], device: str) -> int | None:
+        """What the caching allocator counts; whatever runs on the device beside the call is counted too."""
+        arguments = prepare()
+        self.synchronize(device)
         self.module.reset_peak_memory_stats(device)
-
-    def peak_memory(self, device: str) -> int | None:
-        """The caching allocator's peak of bytes in tensors."""
-        return int(self.module.max_memory_allocated(device))
+        before = self.module.memory_allocated(device)
+        result = call(*arguments)
+        self.synchronize(device)
+        peak = int(self.module.max_memory_allocated(device)) - int(before)
+        del result  # what the call returns is held until here
+        return peak

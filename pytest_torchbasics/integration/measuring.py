@@ -74,6 +74,7 @@ class Measurer(Called):
             record(self._row("unsupported", reason))
             pytest.skip(f"unsupported: {reason}")
         from ..timing import DoesNotApply, measure, run_once
+        from ..timing.peaks import peaks_for
         from ..timing.workloads import workload
 
         try:
@@ -91,6 +92,7 @@ class Measurer(Called):
                 threads=self.cell.threads,
                 quality=settings_of(self.config).quality,
                 seed=trial.seed,
+                peaks=peaks_for(trial, self.cell.threads),
             )
         except DoesNotApply as reason:
             record(self._row("not_applicable", str(reason)))

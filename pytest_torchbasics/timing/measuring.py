@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 from ..backends import Backend, backend_for, resolve_devices, seeded
 from .accelerators import time_on_accelerator
 from .clocks import Clock, system_clock
+from .costs import costs, derived
 from .metrics import Measured, measured
 from .phases import PHASES, Workload
+from .ranks import median
 from .sampler import time_on_cpu
 from .stopping import QUALITIES
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..cases import Case
+    from .peaks import Peaks
 
 T = TypeVar("T")
 
@@ -60,6 +63,8 @@ def measure(
     backend: Backend | None = None,
     seed: int = 0,
     clock: Clock | None = None,
+    count: bool = True,
+    peaks: Peaks | None = None,
 ) -> Measurement:
     """Time one phase of a workload.
 
@@ -72,6 +77,8 @@ def measure(
         backend: of the device; found by the device's name if None.
         seed: of the gradients that backward begins with, and of the default generators meanwhile.
         clock: the system's if None.
+        count: count operations, traffic and memory too, by three more calls.
+        peaks: of the machine, for the share of its roofline.
 
     Returns:
         The numbers. The number of threads, the garbage collector and the default generators are as before.
@@ -91,18 +98,25 @@ def measure(
         stack.enter_context(_threads(threads))
         stack.enter_context(seeded(name, seed, kind))
         work = found.work(workload, seed)
+        prepared_s = (clock.wall_ns() - start) * 1e-9
         stack.enter_context(_without_garbage_collection())
         if kind.asynchronous:
             timed = time_on_accelerator(work, kind, name, clock.wall_ns, preset)
         else:
             timed = time_on_cpu(work, clock, preset)
         seconds = (clock.wall_ns() - start) * 1e-9
+        counted = costs(workload, found, kind, name, seed) if count else None
     # The other phases have called forward before, to see what has a gradient.
     first = {"first_call": (timed.first_call_s,)} if phase == "forward" else {}
     values = {"median": timed.series["median"], **first, **timed.series}
     headline = values["median"]
+    if workload.compiles:
+        values["compile_time"] = (max(0.0, prepared_s + timed.first_call_s - median(headline)),)
+    metrics = [measured(metric, series) for metric, series in values.items()]
+    if counted is not None:
+        metrics += derived(counted, workload.parameters, metrics[0].value, peaks)
     return Measurement(
-        metrics=tuple(measured(metric, series) for metric, series in values.items()),
+        metrics=tuple(metrics),
         samples_ns=tuple(round(value * 1e9) for value in headline),
         flags=timed.flags,
         timer=timed.timer,
@@ -122,6 +136,7 @@ def measure_case(
     *,
     threads: int = 1,
     quality: str = "standard",
+    sizes: str = "",
 ) -> Measurement:
     """Time one phase of a case, without pytest.
 
@@ -130,22 +145,34 @@ def measure_case(
         device: where to run it.
         dtype: float32 by default.
         phase: `"forward"`, `"backward"` or `"forward_backward"`.
-        mode: `"eager"` or `"compile"`.
+        mode: `"eager"`, `"compile"` or another name out of docs/modes.md. `"cudagraph"` captures in this process, and a
+            capture that fails leaves its random generators unusable.
         threads: of the CPU.
         quality: `"quick"`, `"standard"` or `"precise"`.
+        sizes: which of the sizes that the case declares for timing, `"N=32"`; the only ones if empty.
 
     Raises:
-        DoesNotApply: the phase has no meaning for the case.
-        DeviceError, DtypeError: the device cannot be used, or a name is unknown.
+        DoesNotApply: the phase or the mode has no meaning for the case.
+        DeviceError, DtypeError, ModeError: the device cannot be used, or a name is unknown.
+        CaseError: the case has no such sizes.
     """
     from ..numerics.dtypes import parse_dtypes
     from ..trials import Trial
+    from .peaks import peaks_for
     from .workloads import workload
 
     (device_name,) = resolve_devices([str(device)])
     (dtype_name,) = parse_dtypes([dtype or "float32"])
     trial = Trial(case, device_name, dtype_name, mode)
-    return measure(workload(trial), phase, device_name, threads=threads, quality=quality, seed=trial.seed)
+    return measure(
+        workload(trial, sizes),
+        phase,
+        device_name,
+        threads=threads,
+        quality=quality,
+        seed=trial.seed,
+        peaks=peaks_for(trial, threads),
+    )
 
 
 def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu", *, seed: int = 0) -> None:

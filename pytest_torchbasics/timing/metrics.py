@@ -52,6 +52,21 @@ _ALL = (
     Metric("host", "s", "lower", "the host's time to enqueue one call on an idle device"),
     Metric("latency", "s", "lower", "one call on an idle device until its result is there"),
     Metric("pipelined", "s", "lower", "one of many calls that are waited for together"),
+    Metric("compile_time", "s", "lower", "what the first calls of a compiled mode took beyond those after them"),
+    Metric("parameters", "", "none", "how many numbers the module's parameters hold"),
+    Metric("flops", "", "none", "operations of a call in products, convolutions and attention; a multiply-add is two"),
+    Metric("bytes_moved", "", "lower", "what the operators of a call read and write, each operand once"),
+    Metric("peak", "bytes", "lower", "the most memory in tensors that a call adds to what was there before"),
+    Metric("flop_per_s", "", "higher", "operations in a second"),
+    Metric("byte_per_s", "", "higher", "bytes moved in a second"),
+    Metric("flop_per_byte", "", "none", "arithmetic intensity: operations by bytes moved"),
+    Metric(
+        "roofline_share",
+        "",
+        "higher",
+        "the least time that this machine needs (torchbasics doctor measures it) by the time it took; above 1 where "
+        "caches or fused kernels save traffic",
+    ),
 )
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})

@@ -38,6 +38,7 @@ class Workload:
             place; they must depend differentiably on the leaves (clones do). None if every call can have `inputs`.
         plain: the same as `call`, as it was written, for what is counted and not timed; `call` itself if None.
         compiles: the first call compiles, which is told apart from running.
+        parameters: how many numbers the parameters of the module hold; None for a function.
     """
 
     call: Callable[..., Any]
@@ -46,6 +47,7 @@ class Workload:
     fresh_inputs: Callable[[], tuple[Any, ...]] | None = None
     plain: Callable[..., Any] | None = None
     compiles: bool = False
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)

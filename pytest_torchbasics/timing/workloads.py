@@ -48,8 +48,9 @@ def workload(trial: Trial, sizes: str = "") -> Workload:
         inputs=inputs,
         leaves=tuple(leaves.values()),
         fresh_inputs=(lambda: map_tensors(torch.Tensor.clone, inputs)) if _changes_inputs(trial, sizes) else None,
-        plain=target,
+        plain=mode.as_written().execute(target, trial.device, trial.dtype),
         compiles=mode.any("compiles"),
+        parameters=None if module is None else sum(parameter.numel() for parameter in module.parameters()),
     )
 
 

@@ -1,0 +1,151 @@
+"""What this machine can do at most, measured: the roof that a layer's speed is a share of.
+
+The roofline (Williams, Waterman and Patterson, 2009): no call is faster than its operations at the fastest matrix
+product, nor than its memory traffic at the fastest copy. Caches make the second roof depend on how much is moved, so
+copies of several sizes are measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..backends import Backend, backend_for
+from .measuring import measure
+from .phases import Workload
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..trials import Trial
+
+#: A product that takes this long is large enough; beyond this size none is tried.
+LONG_ENOUGH_S = 5e-3
+SMALLEST_PRODUCT, LARGEST_PRODUCT = 128, 16384
+#: Bytes of the tensors that are copied, from the first cache to memory.
+COPIES = (2**14, 2**17, 2**20, 2**23, 2**26)
+#: Where peaks are kept, instead of the user's cache folder.
+FOLDER_VARIABLE = "TORCHBASICS_CACHE"
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The roofs of one device, dtype and number of threads.
+
+    Attributes:
+        flop_per_s: of the fastest matrix product found.
+        copies: (bytes moved, bytes per second) of copies, by size.
+    """
+
+    flop_per_s: float
+    copies: tuple[tuple[int, float], ...]
+
+    def byte_per_s(self, moved: float) -> float:
+        """The fastest that so many bytes can be moved: the best copy of that much or more."""
+        rates = [rate for size, rate in self.copies if size >= moved]
+        return max(rates) if rates else self.copies[-1][1]
+
+    def shortest_s(self, flops: float | None, moved: float | None) -> float:
+        """The least seconds that operations and traffic can take, in parallel; 0 if neither is known."""
+        return max((flops or 0) / self.flop_per_s, moved / self.byte_per_s(moved) if moved else 0.0)
+
+
+def measure_peaks(device: str, dtype: str, threads: int = 1) -> Peaks:
+    """Measure the roofs of a device in a dtype; takes a few seconds.
+
+    Raises:
+        RuntimeError: torch has no matrix product of this dtype there.
+    """
+    from ..numerics.dtypes import torch_dtype
+
+    made = torch_dtype(dtype)
+    copies = tuple(_copy(device, made, size, threads) for size in COPIES)
+    return Peaks(max(_products(device, made, threads)), copies)
+
+
+def _products(device: str, dtype: torch.dtype, threads: int) -> Iterator[float]:
+    """The rate of larger and larger products, to the first that takes long enough."""
+    import torch
+
+    size = SMALLEST_PRODUCT
+    while size <= LARGEST_PRODUCT:
+        left, right = (torch.ones(size, size, device=device).to(dtype) for _ in range(2))
+        seconds = _seconds(torch.matmul, (left, right), device, threads)
+        yield 2 * size**3 / seconds
+        if seconds >= LONG_ENOUGH_S:
+            return
+        size *= 2
+
+
+def _copy(device: str, dtype: torch.dtype, size: int, threads: int) -> tuple[int, float]:
+    import torch
+
+    source = torch.ones(size // dtype.itemsize, device=device).to(dtype)
+    target = torch.empty_like(source)
+    return 2 * size, 2 * size / _seconds(target.copy_, (source,), device, threads)
+
+
+def _seconds(call: Callable[..., Any], inputs: tuple[Any, ...], device: str, threads: int) -> float:
+    measurement = measure(Workload(call, inputs), "forward", device, threads=threads, quality="quick", count=False)
+    return min(measurement.samples_ns) * 1e-9
+
+
+def keep(peaks: Mapping[str, Peaks], device: str, threads: int) -> Path:
+    """Write the peaks by dtype to the user's cache, beside those of other devices.
+
+    Returns:
+        The file.
+    """
+    path = _path()
+    kept = _read(path)
+    entry = kept.setdefault(_key(device, threads), {})
+    entry |= {dtype: asdict(found) for dtype, found in peaks.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def kept(device: str, dtype: str, threads: int) -> Peaks | None:
+    """What `keep` kept for a device like this one; None if nothing was, or the file is damaged."""
+    found: Any = _read(_path()).get(_key(device, threads), {}).get(dtype)
+    try:
+        return Peaks(float(found["flop_per_s"]), tuple((int(size), float(rate)) for size, rate in found["copies"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def peaks_for(trial: Trial, threads: int) -> Peaks | None:
+    """What was kept for the device and dtype of a trial; None where the mode computes in another dtype."""
+    return None if "autocast" in trial.mode else kept(trial.device, trial.dtype, threads)
+
+
+def _path() -> Path:
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        return Path(folder) / "peaks.json"
+    import platformdirs
+
+    return platformdirs.user_cache_path("pytest-torchbasics") / "peaks.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _key(device: str, threads: int) -> str:
+    """What the peaks depend on: the model of the device, torch, and the threads of a CPU."""
+    import torch
+
+    backend: Backend = backend_for(device)
+    index = int(device.partition(":")[2] or 0)
+    several = f", {threads} threads" if backend.kind == "cpu" else ""
+    return f"{backend.kind}: {backend.describe(index)}, torch {torch.__version__}{several}"
