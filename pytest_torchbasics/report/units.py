@@ -70,7 +70,7 @@ def _scaled(value: float | None, units: Sequence[tuple[float, str]]) -> str:
         return ABSENT
     if value == 0:
         return f"0 {units[0][1] if units is _TIMES else units[-1][1]}".strip()
-    rounded = abs(float(f"{value:.2e}"))  # 999.96 µs is 1.00 ms
+    rounded = max(abs(value), abs(float(f"{value:.2e}")))  # 999.96 µs is 1.00 ms
     factor, unit = next(((factor, unit) for factor, unit in units if rounded >= factor), units[-1])
     number = digits(value / factor)
     return f"{int(value)} B" if unit == "B" and value == int(value) else f"{number} {unit}".strip()

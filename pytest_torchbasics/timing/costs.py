@@ -58,8 +58,8 @@ def derived(found: Costs, parameters: int | None, seconds: float, peaks: Peaks |
         "peak": found.peak_bytes,
     }
     if seconds > 0:
-        values["flop_per_s"] = found.flops and found.flops / seconds
-        values["byte_per_s"] = found.bytes_moved and found.bytes_moved / seconds
+        values["flop_rate"] = found.flops and found.flops / seconds
+        values["byte_rate"] = found.bytes_moved and found.bytes_moved / seconds
     if found.flops and found.bytes_moved:
         values["flop_per_byte"] = found.flops / found.bytes_moved
     if peaks is not None and seconds > 0:

@@ -57,8 +57,8 @@ _ALL = (
     Metric("flops", "", "none", "operations of a call in products, convolutions and attention; a multiply-add is two"),
     Metric("bytes_moved", "", "lower", "what the operators of a call read and write, each operand once"),
     Metric("peak", "bytes", "lower", "the most memory in tensors that a call adds to what was there before"),
-    Metric("flop_per_s", "", "higher", "operations in a second"),
-    Metric("byte_per_s", "", "higher", "bytes moved in a second"),
+    Metric("flop_rate", "", "higher", "operations in a second"),
+    Metric("byte_rate", "", "higher", "bytes moved in a second"),
     Metric("flop_per_byte", "", "none", "arithmetic intensity: operations by bytes moved"),
     Metric(
         "roofline_share",

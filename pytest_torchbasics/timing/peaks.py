@@ -37,21 +37,21 @@ class Peaks:
     """The roofs of one device, dtype and number of threads.
 
     Attributes:
-        flop_per_s: of the fastest matrix product found.
+        flop_rate: of the fastest matrix product found.
         copies: (bytes moved, bytes per second) of copies, by size.
     """
 
-    flop_per_s: float
+    flop_rate: float
     copies: tuple[tuple[int, float], ...]
 
-    def byte_per_s(self, moved: float) -> float:
+    def byte_rate(self, moved: float) -> float:
         """The fastest that so many bytes can be moved: the best copy of that much or more."""
         rates = [rate for size, rate in self.copies if size >= moved]
         return max(rates) if rates else self.copies[-1][1]
 
     def shortest_s(self, flops: float | None, moved: float | None) -> float:
         """The least seconds that operations and traffic can take, in parallel; 0 if neither is known."""
-        return max((flops or 0) / self.flop_per_s, moved / self.byte_per_s(moved) if moved else 0.0)
+        return max((flops or 0) / self.flop_rate, moved / self.byte_rate(moved) if moved else 0.0)
 
 
 def measure_peaks(device: str, dtype: str, threads: int = 1) -> Peaks:
@@ -115,7 +115,7 @@ def kept(device: str, dtype: str, threads: int) -> Peaks | None:
     """What `keep` kept for a device like this one; None if nothing was, or the file is damaged."""
     found: Any = _read(_path()).get(_key(device, threads), {}).get(dtype)
     try:
-        return Peaks(float(found["flop_per_s"]), tuple((int(size), float(rate)) for size, rate in found["copies"]))
+        return Peaks(float(found["flop_rate"]), tuple((int(size), float(rate)) for size, rate in found["copies"]))
     except (TypeError, KeyError, ValueError):
         return None
 

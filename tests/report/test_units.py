@@ -46,3 +46,12 @@ def test_changes_and_spreads() -> None:
     assert [units.percent(share) for share in (0.18, -0.236, 9.0, 0.0)] == ["+18.0 %", "-23.6 %", "+900 %", "+0.0 %"]
     assert [units.spread(1, 1 - half, 1 + half) for half in (0.02, 0.021, 0.0001)] == ["±2 %", "±3 %", "±1 %"]
     assert units.spread(1.0, math.nan, 2.0) == ""
+
+
+def test_a_power_of_two_takes_its_own_unit() -> None:
+    assert [units.memory(2**exponent) for exponent in (10, 20, 30, 40)] == [
+        "1.00 KiB",
+        "1.00 MiB",
+        "1.00 GiB",
+        "1.00 TiB",
+    ]

@@ -94,27 +94,27 @@ def test_beside_another_profiler_the_peak_is_not_known() -> None:
 
 
 def test_the_rates_are_the_costs_by_the_time_and_the_roof_is_the_higher_of_two() -> None:
-    peaks = Peaks(flop_per_s=1e9, copies=((1_000, 1e9), (10_000, 1e8)))
+    peaks = Peaks(flop_rate=1e9, copies=((1_000, 1e9), (10_000, 1e8)))
     found = {m.metric: m.value for m in derived(Costs(2_000, 500, 64), 12, 1e-5, peaks)}
     assert found == {
         "parameters": 12,
         "flops": 2_000,
         "bytes_moved": 500,
         "peak": 64,
-        "flop_per_s": pytest.approx(2e8),
-        "byte_per_s": pytest.approx(5e7),
+        "flop_rate": pytest.approx(2e8),
+        "byte_rate": pytest.approx(5e7),
         "flop_per_byte": 4,
         "roofline_share": pytest.approx(0.2),  # 2 us of operations in 10 us
     }
     slow_memory = {m.metric: m.value for m in derived(Costs(None, 5_000, None), None, 1e-4, peaks)}
     assert slow_memory["roofline_share"] == pytest.approx(0.5)  # 5000 bytes do not fit the first cache: 50 us
-    assert set(slow_memory) == {"bytes_moved", "byte_per_s", "roofline_share"}
+    assert set(slow_memory) == {"bytes_moved", "byte_rate", "roofline_share"}
 
 
 def test_a_measurement_of_a_case_brings_its_costs() -> None:
     found = metrics(measure(workload(Trial(CONV, "cpu", "float32")), "forward", quality="quick"))
     assert found["parameters"] == 3 * 4 * 9 + 4
-    assert found["flop_per_s"] == pytest.approx(found["flops"] / found["median"])
+    assert found["flop_rate"] == pytest.approx(found["flops"] / found["median"])
     assert "compile_time" not in found
 
 
@@ -156,6 +156,6 @@ def test_a_damaged_file_of_peaks_is_none_and_is_replaced(cache: Path, text: str)
 def test_the_peaks_of_this_machine_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_torchbasics.timing.peaks.LARGEST_PRODUCT", 128)
     found = measure_peaks("cpu", "float32")
-    assert found.flop_per_s > 0
+    assert found.flop_rate > 0
     assert [size for size, _ in found.copies] == [2 * size for size in COPIES]
     assert all(rate > 0 for _, rate in found.copies)
