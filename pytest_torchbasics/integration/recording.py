@@ -17,6 +17,7 @@ import pytest
 from ..results.journal import Journal
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder, new_run_id
+from . import progress
 from .items import CARRIERS, STAND_IN
 from .settings import settings_of
 
@@ -148,6 +149,8 @@ def start(session: pytest.Session) -> None:
         path, name = Path(worker["torchbasics_folder"]), worker["workerid"]
         # Every worker collects the same items; the first one makes the folder, if the controller has not.
         folder = _first_workers_folder(config, path, cells) if name == "gw0" else _wait_for(path)
+    if worker is None:
+        progress.show(config, cells)
     config.stash[RECORDER] = Recorder(config, folder, cells, name)
     config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
 

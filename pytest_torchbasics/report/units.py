@@ -33,6 +33,15 @@ def duration(seconds: float | None) -> str:
     return _scaled(seconds, _TIMES)
 
 
+def clock_time(seconds: float) -> str:
+    """Seconds for people who wait: `8 s`, `3 min`, `2 h 5 min`."""
+    whole = math.ceil(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def memory(count: float | None) -> str:
     """Bytes as `1.50 MiB`."""
     return _scaled(count, _BYTES)
