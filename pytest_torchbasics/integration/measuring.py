@@ -9,7 +9,8 @@ import pytest
 from ..backends import backend_for
 from ..cases import Case, Declared
 from ..results.rows import Cell, MetricValue, Row
-from . import markers
+from ..modes import parse_mode
+from . import isolation, markers
 from .benchmark import ReplayClock, mark_failed, replay
 from .items import HASHES
 from .recording import Called, Record, recorder_of
@@ -73,35 +74,53 @@ class Measurer(Called):
         if reason := backend_for(trial.device).supports(trial.torch_dtype):
             record(self._row("unsupported", reason))
             pytest.skip(f"unsupported: {reason}")
-        from ..timing import DoesNotApply, measure, run_once
-        from ..timing.peaks import peaks_for
-        from ..timing.workloads import workload
+        from ..timing import DoesNotApply
 
         try:
-            work: Workload = workload(trial, self.cell.sizes)
-            if not getattr(self.benchmark, "enabled", True):
-                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device, seed=trial.seed))
-                record(self._row("skipped", "timing is switched off; the phase ran once"))
-                return None
-            if self.clock is None:
-                self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device, seed=trial.seed))
-            measurement = measure(
-                work,
-                self.cell.phase,
-                self.cell.device,
-                threads=self.cell.threads,
-                quality=settings_of(self.config).quality,
-                seed=trial.seed,
-                peaks=peaks_for(trial, self.cell.threads),
-            )
+            measurement = self._measured(trial)
         except DoesNotApply as reason:
+            if isolation.is_child():
+                isolation.answer(None, str(reason))
             record(self._row("not_applicable", str(reason)))
             pytest.skip(f"does not apply: {reason}")
+        if isolation.is_child():
+            isolation.answer(measurement)
+        if measurement is None:
+            record(self._row("skipped", "timing is switched off; the phase ran once"))
+            return None
         record(self._row("passed", "", measurement))
         if self.clock is not None:
             info = {key: str(value) for key, value in vars(self.cell).items()}
             replay(self.benchmark, self.clock, [ns * 1e-9 for ns in measurement.samples_ns], info)
         return measurement
+
+    def _measured(self, trial: Trial) -> Measurement | None:
+        """Time the phase, here or in a process of its own; None where timing is switched off and it ran once."""
+        from ..timing import measure, run_once
+        from ..timing.peaks import peaks_for
+        from ..timing.workloads import workload
+
+        enabled = getattr(self.benchmark, "enabled", True)
+        mode = parse_mode(self.cell.mode)
+        if mode.any("isolated") and not isolation.is_child() and not mode.why_not(trial.device, trial.dtype):
+            found = isolation.measure_apart(self.node, self.cell, enabled)
+            if not enabled:
+                self.benchmark(lambda: None)  # it warns of a fixture that nobody used
+            return found
+        work: Workload = workload(trial, self.cell.sizes)
+        if not enabled or self.clock is None:
+            self.benchmark(lambda: run_once(work, self.cell.phase, self.cell.device, seed=trial.seed))
+        if not enabled:
+            return None
+        return measure(
+            work,
+            self.cell.phase,
+            self.cell.device,
+            threads=self.cell.threads,
+            quality=settings_of(self.config).quality,
+            seed=trial.seed,
+            peaks=peaks_for(trial, self.cell.threads),
+        )
 
     def _declared(self) -> tuple[str, Declared] | None:
         """A skip or a lack of support that is declared for this device and dtype."""

@@ -230,8 +230,8 @@ def _choice(value: _Value, known_names: Callable[[], Sequence[str]]) -> tuple[st
 
 
 def _results(config: pytest.Config, value: _Value) -> Path | None:
-    if value.text is None:
-        return None
+    if not value.text:
+        return None  # not given; or switched off, on the command line, where the configuration file gives it
     base = config.invocation_params.dir if value.from_command_line else config.rootpath
     path = (base / value.text).absolute()
     if path.exists() and not path.is_dir():

@@ -188,3 +188,61 @@ def test_a_wrong_number_of_threads_is_one_line_and_exit_4(run: Run, pytester: py
     result = run(f"--threads={value}")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--threads=*write numbers of threads from 1 to 9999*"])
+
+
+APART = """
+import os
+from types import MappingProxyType
+from pytest_torchbasics import modes
+
+def execute(function, situation):
+    assert "TORCHBASICS_MEASURE_INTO" in os.environ, "not in a process of its own"
+    print("made in a process of its own")
+    {body}
+    return function
+
+modes.PARTS = MappingProxyType({{**modes.PARTS, "apart": modes.Part("apart", "for this test", execute, isolated=True)}})
+"""
+
+
+def apart(pytester: pytest.Pytester, body: str = "pass") -> None:
+    pytester.makeconftest(APART.format(body=body))
+    pytester.makepyfile(test_it=TESTS)
+
+
+def test_an_isolated_mode_is_measured_in_a_process_of_its_own(run: Run, pytester: pytest.Pytester) -> None:
+    apart(pytester)
+    options = ("-k", "test_speed and linear", "--mode=apart", "--phase=backward", "--timer-quality=quick")
+    result = run(*options, "--results=out", "--benchmark-json=b.json", apart=True)
+    result.assert_outcomes(passed=1)
+    (row,) = load(pytester.path / "out").to_dict("records")
+    assert (row["outcome"], row["mode"], row["timer"]) == ("passed", "apart", "hybrid")
+    assert row["parameters"] == 10
+    assert json.loads((pytester.path / "b.json").read_text())["benchmarks"][0]["stats"]["rounds"] == row["n"]
+
+
+def test_an_isolated_mode_runs_once_where_timing_is_switched_off(run: Run, pytester: pytest.Pytester) -> None:
+    apart(pytester)
+    options = ("-k", "test_speed and linear", "--mode=apart", "--phase=forward", "--benchmark-disable", "-W", "error")
+    run(*options, apart=True).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("os._exit(77)", "*ended with 77 and measured nothing*"),
+        ("raise RuntimeError('capture failed')", "*RuntimeError: capture failed*"),
+    ],
+)
+def test_a_process_of_its_own_that_dies_is_an_error_of_its_item_alone(
+    run: Run, pytester: pytest.Pytester, body: str, says: str
+) -> None:
+    apart(pytester, body)
+    options = ("-k", "test_speed and linear", "--mode=apart,eager", "--phase=forward", "--timer-quality=quick")
+    result = run(*options, "--results=out", apart=True)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([says])
+    assert load(pytester.path / "out").set_index("mode")["outcome"].astype(str).to_dict() == {
+        "apart": "error",
+        "eager": "passed",
+    }
