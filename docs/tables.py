@@ -55,6 +55,15 @@ def flags() -> str:
     return rows(["flag", "what it says"], [[f"`{name}`", str(text)] for name, text in FLAGS.items()])
 
 
+def modes() -> str:
+    from pytest_torchbasics.modes import PARTS
+
+    return rows(
+        ["mode", "what it does", "checks run in it"],
+        [[f"`{part.name}`", part.description, "yes" if part.checked else ""] for part in PARTS.values()],
+    )
+
+
 def metrics() -> str:
     from pytest_torchbasics.timing import METRICS
 
@@ -65,7 +74,7 @@ def metrics() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    function.__name__: function for function in (checks, options, markers, fixtures, flags, metrics)
+    function.__name__: function for function in (checks, options, markers, fixtures, modes, flags, metrics)
 }
 
 

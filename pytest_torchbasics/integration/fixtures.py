@@ -46,7 +46,7 @@ def torchbasics_dtype(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 def mode(request: pytest.FixtureRequest) -> str:
-    """The execution mode under test: "eager" or "compile"."""
+    """The execution mode under test: "eager", "compile", "channels_last+autocast"."""
     return str(getattr(request, "param", "eager"))
 
 

@@ -105,6 +105,6 @@ def _command(item: pytest.Item, cell: Cell) -> list[str]:
 def _measurement(found: dict[str, Any]) -> Measurement:
     from ..timing import Measured, Measurement
 
-    metrics = tuple(Measured(**metric) for metric in found.pop("metrics"))
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-    return Measurement(metrics=metrics, **plain)
+    tuples = {"metrics": tuple(Measured(**metric) for metric in found["metrics"])}
+    tuples |= {name: tuple(found[name]) for name in ("samples_ns", "flags")}
+    return Measurement(**{**found, **tuples})

@@ -8,8 +8,8 @@ import pytest
 
 from ..backends import backend_for
 from ..cases import Case, Declared
-from ..results.rows import Cell, MetricValue, Row
 from ..modes import parse_mode
+from ..results.rows import Cell, MetricValue, Row
 from . import isolation, markers
 from .benchmark import ReplayClock, mark_failed, replay
 from .items import HASHES

@@ -45,7 +45,7 @@ OPTIONS = (
     Option("measure-dtype", "dtypes that are timed (default: those of --dtype)", "NAMES", True),
     Option(
         "mode",
-        "execution modes, such as eager (default), compile, channels_last+autocast (docs/modes.md)",
+        "execution modes, such as eager (default), compile, channels_last+autocast (docs/timing.md)",
         "NAMES",
         True,
     ),
