@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -70,6 +71,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin to record, if anything is ours."""
+    if "pytest_torchbasics.integration.items" in sys.modules:  # else no test of ours was met
+        from .integration import items
+
+        items.require_usable(session.config)
     if any("check" in names or "measure" in names for names in map(_fixture_names, session.items)):
         from .integration import recording
 

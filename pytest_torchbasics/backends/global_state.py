@@ -27,11 +27,11 @@ class Probe:
 
 
 @contextmanager
-def put_back(generators: bool) -> Iterator[list[str]]:
+def put_back(generator: bool) -> Iterator[list[str]]:
     """A context that puts back what its block changes in the process, and tells it.
 
     Args:
-        generators: look at the states of the random generators too: of torch's on the CPU, Python's and numpy's.
+        generator: look at the state of torch's random generator on the CPU too.
 
     Yields:
         A list that holds, after the block, a phrase for every change: "the default dtype (torch.float64, before
@@ -39,7 +39,7 @@ def put_back(generators: bool) -> Iterator[list[str]]:
     """
     changes: list[str] = []
     with quiet():
-        before = [(probe, _value(probe)) for probe in _probes(generators)]
+        before = [(probe, _value(probe)) for probe in _probes(generator)]
     try:
         yield changes
     finally:
@@ -85,7 +85,7 @@ def _set_anomaly(value: bool) -> None:
     torch.autograd.set_detect_anomaly(value)
 
 
-def _probes(generators: bool) -> list[Probe]:
+def _probes(generator: bool) -> list[Probe]:
     import torch
 
     found = [
@@ -105,9 +105,9 @@ def _probes(generators: bool) -> list[Probe]:
         ),
         *(_flag(torch.backends.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
         *(_autocast(kind) for kind in ("cpu", "cuda")),
-        *(Probe(f"TF32 ({switch.name})", switch.read, switch.write) for switch in switches() if readable(switch)),
+        *(Probe(f"TF32 by {switch.title}", switch.read, switch.write) for switch in switches() if readable(switch)),
     ]
-    return [*found, *_generators()] if generators else found
+    return [*found, _generator()] if generator else found
 
 
 def _flag(owner: Any, name: str) -> Probe:
@@ -126,22 +126,10 @@ def _autocast(kind: str) -> Probe:
     return Probe(f"autocast on {kind}", lambda: torch.is_autocast_enabled(kind), write)
 
 
-def _generators() -> list[Probe]:
-    import numpy as np
+def _generator() -> Probe:
     import torch
 
     def write(state: bytes) -> None:
         torch.set_rng_state(torch.frombuffer(bytearray(state), dtype=torch.uint8))
 
-    def write_numpy(state: tuple[Any, ...]) -> None:
-        np.random.set_state((state[0], np.frombuffer(state[1], dtype=np.uint32), *state[2:]))
-
-    def read_numpy() -> tuple[Any, ...]:
-        kind, keys, *rest = np.random.get_state(legacy=True)
-        return (kind, np.asarray(keys).tobytes(), *rest)
-
-    return [
-        Probe("torch's random generator", lambda: torch.get_rng_state().numpy().tobytes(), write),
-        Probe("Python's random generator", random.getstate, random.setstate),
-        Probe("numpy's random generator", read_numpy, write_numpy),
-    ]
+    return Probe("torch's random generator", lambda: torch.get_rng_state().numpy().tobytes(), write)

@@ -16,8 +16,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Switch:
-    """One switch: `owner.name`, or a getter and a setter among the owner's functions."""
+    """A switch: `owner.name`, or a getter and a setter among the owner's functions; title: torch's name."""
 
+    title: str
     owner: Any
     name: str
     off: Any
@@ -55,18 +56,27 @@ def switches() -> list[Switch]:
     """The old interface first: writing it also writes the new one, which can say more."""
     import torch
 
+    setter = "set_float32_matmul_precision"
+    backends = torch.backends
     old = [
-        Switch(torch, "get_float32_matmul_precision", "highest", "set_float32_matmul_precision"),
-        Switch(torch.backends.cudnn, "allow_tf32", False),
+        Switch(f"torch.{setter}", torch, "get_float32_matmul_precision", "highest", setter),
+        Switch("torch.backends.cudnn.allow_tf32", backends.cudnn, "allow_tf32", False),
     ]
-    owners = [
-        torch.backends.cuda.matmul,
-        getattr(torch.backends.cudnn, "conv", None),
-        getattr(torch.backends.cudnn, "rnn", None),
+    owners = {
+        "cuda.matmul": backends.cuda.matmul,
+        "cudnn.conv": getattr(backends.cudnn, "conv", None),
+        "cudnn.rnn": getattr(backends.cudnn, "rnn", None),
         # set_float32_matmul_precision writes this one too.
-        getattr(getattr(torch.backends, "mkldnn", None), "matmul", None),
+        "mkldnn.matmul": getattr(getattr(backends, "mkldnn", None), "matmul", None),
+    }
+    return [
+        *old,
+        *(
+            Switch(f"torch.backends.{name}.fp32_precision", owner, "fp32_precision", "ieee")
+            for name, owner in owners.items()
+            if owner is not None
+        ),
     ]
-    return [*old, *(Switch(owner, "fp32_precision", "ieee") for owner in owners if owner is not None)]
 
 
 def readable(setting: Switch) -> bool:

@@ -32,7 +32,7 @@ def layer(name: str, factory: Callable[[], Any], *inputs: Any, **facts: Any) -> 
         factory: makes the module; its random initial values are seeded by the plugin.
         inputs: `Tensor`s and plain Python values, in the order of the call.
         facts: what else is known, all optional:
-            `output`: shape of the result, symbols allowed; nested for several results; or a function of the
+            `output`: shape of the result, symbols allowed; a tuple, list or dict of them for several; or a function of the
             shapes of the tensor inputs. `output_dtype`: None for the dtype under test.
             `reference(module, *inputs)`: the expected result, computed another way.
             `samples(device, dtype, generator)`: a list of argument tuples, instead of `inputs`.
@@ -113,6 +113,7 @@ def _checked(case: Case) -> Case:
         "sizes": _sizes(case.sizes, symbols),
         "batch": _batch(case),
         "output": _output(case.output, symbols),
+        "output_dtype": _output_dtype(case.output_dtype),
         "properties": tuple(_sequence(case.properties)),
         "skip": _declared(case.skip),
         "known_failure": _declared(case.known_failure),
@@ -215,9 +216,13 @@ def _batch(case: Case) -> tuple[int, ...]:
 def _output(output: Any, symbols: tuple[str, ...]) -> Any:
     if output is None or callable(output):
         return output
+    if isinstance(output, Mapping) and output:
+        return {key: _output(item, symbols) for key, item in output.items()}
     if not isinstance(output, (tuple, list)):
-        raise CaseError(f"output= is a shape such as ('N', 2), nested shapes or a function; got {output!r:.80}")
-    if any(isinstance(item, (tuple, list)) for item in output):
+        raise CaseError(
+            f"output= is a shape such as ('N', 2), a tuple, list or dict of shapes, or a function; got {output!r:.80}"
+        )
+    if any(isinstance(item, (tuple, list, Mapping)) for item in output):
         return [_output(item, symbols) for item in output]
     for size in output:
         if isinstance(size, str) and size not in symbols:
@@ -225,6 +230,14 @@ def _output(output: Any, symbols: tuple[str, ...]) -> Any:
         if isinstance(size, bool) or not isinstance(size, (int, str)):
             raise CaseError(f"output= holds {size!r}, which is neither an int nor a symbol")
     return tuple(output)
+
+
+def _output_dtype(value: Any) -> Any:
+    """As given, if each is a dtype or its name, or None."""
+    for item in _sequence(value):
+        if item is not None:
+            (_,) = parse_dtypes([item])
+    return value
 
 
 def _tolerance(value: Any) -> Tolerance | None:

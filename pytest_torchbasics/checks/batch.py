@@ -47,8 +47,8 @@ def _one(trial: Trial, subject: Subject, index: int, inputs: Arguments, position
         if leaf.value.dim() == 0 or leaf.value.shape[0] != size:
             return failed(
                 f"output{leaf.path} has no batch in dimension 0: {size} items give shape {tuple(leaf.value.shape)}",
-                "the batch is flattened, squeezed or reduced; if it is meant (a loss, a state with the batch "
-                "elsewhere), declare batch=()",
+                "the batch is flattened, squeezed or reduced; if that is meant (a loss, a batch in another "
+                "dimension, as nn.LSTM), say that no argument carries it in dimension 0: batch=()",
             )
     bounds = output_bounds(trial, index, [leaf.value for leaf in whole])
     largest = 0.0

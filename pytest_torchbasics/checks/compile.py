@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
-from ..numerics.trees import Leaf, map_tensors, tensors
+from ..numerics.trees import kept, map_tensors
 from ..trials import Arguments, Subject, Trial, differentiable_outputs, floating_inputs, gradients, never_giving_up
 from .outcome import Outcome, Status, failed, not_applicable
 from .support.inputs import cotangents, is_random, mode_name, training_modes
@@ -65,7 +67,7 @@ def _one(trial: Trial, training: bool, found: Differences, fullgraph: bool) -> N
     subject, twin = trial.subject(training), trial.subject(training)
     eager, target = (s.module if s.module is not None else trial.case.target for s in (subject, twin))
     torch.compiler.reset()
-    with never_giving_up(), warnings.catch_warnings():
+    with never_giving_up(), _silent(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compiled = torch.compile(target, backend=BACKEND, fullgraph=fullgraph)
         for index, inputs in enumerate(trial.samples()):
@@ -80,6 +82,21 @@ def _one(trial: Trial, training: bool, found: Differences, fullgraph: bool) -> N
                 return
 
 
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps torch's structured trace, hundreds of debug lines for its own tools, out of pytest's captured log."""
+    trace = logging.getLogger("torch.__trace")
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    trace.addFilter(drop)  # pytest 9.2 has its handlers on loggers that do not propagate too
+    try:
+        yield
+    finally:
+        trace.removeFilter(drop)
+
+
 def _results(trial: Trial, call: Callable[..., Any], subject: Subject, inputs: Arguments) -> Results:
     """Call it as a user does, with the module's own parameters."""
     given = map_tensors(lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad), inputs)
@@ -91,4 +108,4 @@ def _results(trial: Trial, call: Callable[..., Any], subject: Subject, inputs: A
     found: dict[str, torch.Tensor | None] = {}
     if ends and values:
         found = dict(zip(values, gradients(ends, list(values.values()), cotangents(trial, ends)), strict=True))
-    return Results([Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(outputs)], found)
+    return Results(kept(outputs), found)

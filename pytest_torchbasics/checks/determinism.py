@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..backends.global_state import foreign_generators
-from ..numerics.trees import Leaf, identical, map_tensors, tensors
+from ..numerics.trees import Leaf, detached, first_difference, kept, tensors
 from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import mode_name, training_modes
@@ -35,13 +35,13 @@ def determinism(trial: Trial) -> Outcome:
             again = _run_with_foreign_seed(subject, inputs, 2)
             if not first:
                 return not_applicable("it returns no tensor")
-            if (difference := _difference(first, again)) is not None:
+            if (difference := first_difference(first, again)) is not None:
                 return failed(
                     f"{difference} differs between two calls from the same seed in {mode_name(training)}",
-                    "random numbers come from Python's random, NumPy or a private generator; or memory is used "
-                    "before it is written (torch.empty)",
+                    "random numbers come from Python's random, NumPy or a private generator; or something is kept "
+                    "between calls; or memory is used before it is written (torch.empty)",
                 )
-            others = (_difference(first, tensors(subject.pure(inputs, seed=trial.seed + k))) for k in SEEDS)
+            others = (first_difference(first, tensors(subject.pure(inputs, seed=trial.seed + k))) for k in SEEDS)
             other = next(filter(None, others), None)
             changed = changed or other is not None
             if other is not None and random_in[training] is False:
@@ -67,7 +67,7 @@ def _generators(trial: Trial, subject: Subject, inputs: Arguments, training: boo
             random.seed(seed)  # anew, since a call that seeds may have been before
             np.random.seed(seed)
             before, foreign = torch.get_rng_state(), _foreign_state()
-            subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+            subject(*detached(inputs))
             after.append(torch.get_rng_state())
             drew = not torch.equal(before, after[-1])
             if _foreign_state() != foreign:
@@ -96,11 +96,4 @@ def _run_with_foreign_seed(subject: Any, inputs: tuple[Any, ...], seed: int) -> 
     with foreign_generators():
         random.seed(seed)
         np.random.seed(seed)
-        # Copies: the next call may overwrite what this one returned, and would then be compared with itself.
-        return [Leaf(leaf.path, leaf.value.clone()) for leaf in tensors(subject.pure(inputs))]
-
-
-def _difference(first: list[Leaf], second: list[Leaf]) -> str | None:
-    """The name of the first output that is not the same."""
-    pairs = zip(first, second, strict=True)
-    return next((f"output{a.path}" for a, b in pairs if not identical(a.value, b.value)), None)
+        return kept(subject.pure(inputs))

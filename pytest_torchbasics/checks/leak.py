@@ -57,8 +57,8 @@ def _calls(trial: Trial, inputs: Arguments, training: bool) -> Outcome | None:
     if alive >= KEPT:
         return failed(
             f"results of {alive} of {CALLS} calls are still alive after them {where}",
-            "something collects tensors: a list on the module, a dictionary of the file, a hook; keep .detach() of "
-            "the last one, or numbers",
+            "something collects tensors: a list on the module, a dictionary of the file, a hook, or an attribute with "
+            "the last result, whose graph leads to the ones before; keep .detach() of the last one, or numbers",
         )
     if (now := _hooks(subject.module)) > hooks:
         return failed(

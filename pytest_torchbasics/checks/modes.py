@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..numerics.trees import map_tensors, tensors
+from ..numerics.trees import Leaf, kept, map_tensors, tensors
 from ..trials import Arguments, Trial
 from .outcome import Outcome, failed, not_applicable
 from .support.inputs import is_random
@@ -81,8 +81,7 @@ def _without_gradients(
     subject = trial.subject()
     given = map_tensors(torch.Tensor.detach, inputs)
     with context:
-        outputs = tensors(subject.isolated(map_tensors(torch.Tensor.clone, given)))
-        plain = [type(leaf)(leaf.path, leaf.value.clone()) for leaf in outputs]
+        plain = kept(subject.isolated(map_tensors(torch.Tensor.clone, given)))
     bounds = allowed(trial, False, index)
     hint = "a branch on torch.is_grad_enabled() or requires_grad computes something else"
     without = Results(expected.outputs, {})
@@ -103,6 +102,6 @@ def _without_gradients(
     return None
 
 
-def _normal(leaves: list[Any]) -> list[Any]:
+def _normal(leaves: list[Leaf]) -> list[Leaf]:
     """Copies outside of inference mode of tensors from inside it."""
-    return [type(leaf)(leaf.path, torch.empty_like(leaf.value).copy_(leaf.value)) for leaf in leaves]
+    return [Leaf(leaf.path, torch.empty_like(leaf.value).copy_(leaf.value)) for leaf in leaves]

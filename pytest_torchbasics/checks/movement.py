@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..numerics.dtypes import dtype_name
-from ..numerics.trees import Leaf, identical, map_tensors, tensors
+from ..numerics.trees import Leaf, detached, identical, tensors
 from ..trials import Arguments, Trial, cast_module, floating_inputs, is_floating
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import is_random
@@ -63,7 +63,7 @@ def _hidden(trial: Trial) -> Outcome | None:
 
 
 #: Objects of these are not looked into.
-_LIBRARIES = ("torch", "builtins", "collections", "functools", "types")
+_LIBRARIES = ("torch", "builtins", "collections")
 
 
 def _attributes(attributes: dict[str, Any], owner: str) -> Iterator[tuple[str, Any]]:
@@ -85,11 +85,7 @@ def _inside(value: Any, path: str, depth: int = 4) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, (list, tuple, set)):
         for position, item in enumerate(value):
             yield from _inside(item, f"{path}[{position}]", depth - 1)
-    elif hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in (
-        "torch",
-        "builtins",
-        "collections",
-    ):
+    elif hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in _LIBRARIES:
         for key, item in vars(value).items():
             yield from _inside(item, f"{path}.{key}", depth - 1)
 
@@ -156,7 +152,7 @@ def _wider_inside(trial: Trial, samples: list[Arguments]) -> Outcome | None:
         return None
     subject = trial.subject()
     for inputs in samples:
-        given = map_tensors(lambda tensor: tensor.detach().clone(), inputs)
+        given = detached(inputs)
         weights = [] if subject.module is None else [*subject.module.parameters(), *subject.module.buffers()]
         with trial.seeded(), torch.no_grad():
             watch = _Upcasts([*(leaf.value for leaf in tensors(given)), *weights])
@@ -242,6 +238,5 @@ def _default(dtype: torch.dtype) -> Iterator[None]:
 
 
 def _call(trial: Trial, subject: Any, inputs: Arguments) -> list[Leaf]:
-    given = map_tensors(lambda tensor: tensor.detach().clone(), inputs)
     with trial.seeded(), torch.no_grad():
-        return tensors(subject(*given))
+        return tensors(subject(*detached(inputs)))

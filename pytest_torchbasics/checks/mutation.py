@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..numerics.trees import Leaf, identical, map_leaves, map_tensors, tensors
+from ..numerics.trees import Leaf, detached, first_difference, identical, kept, map_leaves, map_tensors, tensors
 from ..trials import Arguments, Subject, Trial, differentiable_outputs, gradients, substitute, variables
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import cotangents
@@ -29,21 +29,21 @@ def mutation(trial: Trial) -> Outcome:
 def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
     subject = trial.subject()
     given: Arguments = map_tensors(torch.Tensor.detach, inputs)
-    before = [leaf.value.clone() for leaf in tensors(given)]
+    before = kept(given)
     shape = _described(given)
     state = _state(subject.module)
     with trial.seeded(), torch.no_grad():
         first = tensors(subject(*given))
-    kept = [leaf.value.clone() for leaf in first]
+    as_it_was = kept(first)
 
     if (now := _described(given)) != shape:
         return failed(
             f"the arguments are changed by the call: {now}, before {shape}",
             "a list is emptied or extended, requires_grad is switched on, or a tensor is resized: work on a copy",
         )
-    if (name := _changed(tensors(given), before)) is not None:
+    if (name := first_difference(tensors(given), before)) is not None:
         return failed(
-            f"input{name} is changed by the call",
+            f"{name.replace('output', 'input')} is changed by the call",
             "an in-place operation (trailing underscore, inplace=True, out=) works on the input: clone it first",
         )
     after = _state(subject.module)
@@ -55,16 +55,16 @@ def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
     others: Arguments = map_tensors(_other_values, given)
     with trial.seeded(), torch.no_grad():
         subject(*others)
-    if (name := _changed(first, kept)) is not None:
+    if (name := first_difference(first, as_it_was)) is not None:
         return failed(
-            f"output{name} of the first call was overwritten by the second call",
+            f"{name} of the first call was overwritten by the second call",
             "the result is a buffer that the layer reuses: return a new tensor",
         )
     with trial.seeded(), torch.no_grad():
         again = tensors(subject(*given))
-    if (name := _changed(again, kept)) is not None:
+    if (name := first_difference(again, as_it_was)) is not None:
         return failed(
-            f"output{name} differs when the same inputs are given again after others",
+            f"{name} differs when the same inputs are given again after others",
             "something is remembered between calls: a cache with a wrong key, a counter, a hidden state",
         )
     return None
@@ -76,13 +76,13 @@ def _overwritten(trial: Trial, inputs: Arguments, samples: list[Arguments]) -> O
         return None
     subject = trial.subject(training=True)
     with trial.seeded(), torch.no_grad():
-        first = tensors(subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs)))
-        kept = [leaf.value.clone() for leaf in first]
+        first = tensors(subject(*detached(inputs)))
+        as_it_was = kept(first)
         for others in samples:
             subject(*map_tensors(lambda tensor: _other_values(tensor.detach()), others))
-    if (name := _changed(first, kept)) is not None:
+    if (name := first_difference(first, as_it_was)) is not None:
         return failed(
-            f"output{name} of the first call was overwritten by a later call in training mode",
+            f"{name} of the first call was overwritten by a later call in training mode",
             "a live buffer is returned: return a copy",
         )
     return None
@@ -98,8 +98,7 @@ def _smaller_after_larger(trial: Trial, samples: list[Arguments]) -> Outcome | N
         found = []
         for inputs in chosen:
             with trial.seeded(), torch.no_grad():
-                outputs = tensors(subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs)))
-            found.append([Leaf(leaf.path, leaf.value.clone()) for leaf in outputs])
+                found.append(kept(subject(*detached(inputs))))
         return found
 
     wanted = results(there, samples)
@@ -110,8 +109,8 @@ def _smaller_after_larger(trial: Trial, samples: list[Arguments]) -> Outcome | N
         first = str(error).strip().splitlines()[0]
         return failed(f"it raises when the samples come in reverse order: {type(error).__name__}: {first}", hint)
     for before, after in zip(wanted, found, strict=True):
-        if (name := _changed(after, [leaf.value for leaf in before])) is not None:
-            return failed(f"output{name} differs when the samples come in reverse order", hint)
+        if (name := first_difference(after, before)) is not None:
+            return failed(f"{name} differs when the samples come in reverse order", hint)
     return None
 
 
@@ -164,11 +163,6 @@ def _state(module: torch.nn.Module | None) -> dict[str, torch.Tensor]:
         return {}
     named = [*module.named_parameters(), *module.named_buffers()]
     return {name: value.detach().clone() for name, value in named}
-
-
-def _changed(leaves: list[Leaf], before: list[torch.Tensor]) -> str | None:
-    """The path of the first tensor that is not what it was."""
-    return next((leaf.path for leaf, old in zip(leaves, before, strict=True) if not identical(leaf.value, old)), None)
 
 
 def _other_values(tensor: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..backends import backend_for, resolve_devices
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 #: How torch words it that an op, dtype or device is not supported.
 _REFUSAL = re.compile(r"not implemented|not supported|unsupported|does(n't| not) support|Could not run", re.IGNORECASE)
+
+#: What is behind an error of torch, by its words.
+_EXPLAINED = {
+    "second time": "something that is kept from an earlier call still has that call's graph (a hidden state, a cache): "
+    ".detach() it",
+    "same dtype|expected scalar type|dtype mismatch": "a tensor that .to(dtype) does not move, or that is made without "
+    "dtype=; checks compute in float64 too, for their bounds; see what the check `movement` says",
+}
+#: Calls of the same inputs, to see whether the structure of the result stays.
+CALLS = 4
 
 
 def run_check(
@@ -42,8 +53,12 @@ def run_check(
         trial: what to check.
         name: of the check.
         skip, known_failure, unsupported: declared in addition to the case's own.
+
+    Raises:
+        CheckError, DeviceError: a declaration names a check or a device that there is not, so it would never hold.
     """
     case = trial.case
+    require_known([*case.skip, *case.known_failure, *case.unsupported, *skip, *known_failure, *unsupported])
 
     def declared(kinds: Sequence[Declared]) -> Declared | None:
         return next((d for d in kinds if d.covers(name, trial.device, trial.dtype)), None)
@@ -56,6 +71,19 @@ def run_check(
     if (found := declared([*case.known_failure, *known_failure])) and outcome.status is not Status.ERROR:
         outcome = _judge_known_failure(outcome, found)
     return dataclasses.replace(outcome, check=name)
+
+
+def require_known(exceptions: Iterable[Declared]) -> None:
+    """Refuse an exception that is declared for a check or a kind of device that there is not.
+
+    Raises:
+        CheckError, DeviceError: its message says what there is.
+    """
+    for declared in exceptions:
+        if declared.check is not None:
+            parse_checks([declared.check])
+        if declared.device is not None:
+            backend_for(declared.device)
 
 
 def assert_case(
@@ -79,7 +107,7 @@ def assert_case(
 
     Raises:
         CheckFailure: lists every failed check.
-        DeviceError, DtypeError, CheckError: the device cannot be used, or a name is unknown.
+        DeviceError, DtypeError, CheckError: the device cannot be used, or a name is unknown, also in a declaration.
     """
     from ..numerics.dtypes import parse_dtypes
     from ..trials import Trial
@@ -99,26 +127,54 @@ def _run(trial: Trial, name: str) -> Outcome:
     if reason := backend.supports(trial.torch_dtype):
         return Outcome(Status.UNSUPPORTED, reason)
     try:
-        with backend.active(trial.device), backend.tf32_off(), put_back(generators=True) as changes:
-            # Which `determinism` judges: a fault is named by one check.
-            outcome = foreign_generators()(find(name))(trial)
+        # Python's and NumPy's generators are put back without a word: `determinism` judges who draws from them.
+        with (
+            backend.active(trial.device),
+            backend.tf32_off(),
+            put_back(generator=True) as changes,
+            foreign_generators(),
+        ):
+            outcome = find(name)(trial)
     except Exception as error:
-        return _error(trial, error)
-    if changes and outcome.status not in BAD:
-        return failed(
-            f"it changes what is global, and leaves it so: {', '.join(changes)}",
-            "whatever runs next computes something else: use the context manager of that setting, a torch.Generator, "
-            "and torch.random.fork_rng around a seed",
-        )
-    return outcome
+        return _changing(trial) or _error(trial, error)
+    if not changes:
+        return outcome
+    changed = f"it changes what is global, and leaves it so: {', '.join(changes)}"
+    if outcome.status in BAD:
+        return dataclasses.replace(outcome, message=f"{outcome.message}; and {changed}")
+    return failed(
+        changed,
+        "whatever runs next computes something else: use the context manager of that setting, a torch.Generator, "
+        "and torch.random.fork_rng around a seed",
+    )
+
+
+def _changing(trial: Trial) -> Outcome | None:
+    """The outcome where a result changes its structure from call to call, which no check can compare."""
+    from ..numerics.trees import tensors
+    from .support.inputs import training_modes
+
+    with contextlib.suppress(Exception):  # the check's own error tells more
+        for training in training_modes(trial):
+            subject = trial.subject(training)
+            for inputs in trial.samples():
+                shapes = [[tuple(leaf.value.shape) for leaf in tensors(subject.pure(inputs))] for _ in range(CALLS)]
+                if other := next((shape for shape in shapes if shape != shapes[0]), None):
+                    return failed(
+                        f"the same inputs give results of another structure from call to call: shapes {shapes[0]}, "
+                        f"then {other}",
+                        "something is remembered between calls: a counter, a cache, a flag of the first call",
+                    )
+    return None
 
 
 def _error(trial: Trial, error: Exception) -> Outcome:
+    explained = next((hint for words, hint in _EXPLAINED.items() if re.search(words, str(error))), "")
     sizes = "; ".join(", ".join(f"{k}={v}" for k, v in sizes.items()) for sizes in trial.case.assignments() if sizes)
     return Outcome(
         Status.ERROR,
         f"{type(error).__name__}: {error}",
-        "the layer, its factory, its reference or its samples raised this; the traceback shows where"
+        (explained or "the layer, its factory, its reference or its samples raised this; the traceback shows where")
         + (f" (symbols: {sizes}; other sizes by sizes=)" if sizes else ""),
         exception=error,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -58,13 +58,15 @@ def _against_declaration(
     declared = case.output
     if callable(declared):
         declared = declared(*(tuple(leaf.value.shape) for leaf in tensors(inputs)))
-    expected = _flat(declared, sizes)
-    found = [tuple(leaf.value.shape) for leaf in actual]
-    if found != expected:
-        return failed(
-            f"for inputs {described} it returns {_shapes(actual)}, declared is {_listed(expected)}",
-            "a dimension is squeezed, flattened or transposed, or the declaration is wrong",
-        )
+    expected = list(_flat(declared, sizes))
+    found = [(leaf.path, tuple(leaf.value.shape)) for leaf in actual]
+    hint = "a dimension is squeezed, flattened or transposed, or the declaration is wrong"
+    if isinstance(declared, Mapping) and dict(found) != dict(expected):
+        given, wanted = (", ".join(f"{path} {shape}" for path, shape in sorted(side)) for side in (found, expected))
+        return failed(f"for inputs {described} it returns {given or 'no tensor'}, declared is {wanted}", hint)
+    shapes = [shape for _, shape in expected]
+    if not isinstance(declared, Mapping) and [shape for _, shape in found] != shapes:
+        return failed(f"for inputs {described} it returns {_shapes(actual)}, declared is {_listed(shapes)}", hint)
     return None
 
 
@@ -110,10 +112,16 @@ def _declared_dtype(case: Case, index: int, leaf: Leaf, trial: Trial, takes: boo
     return under_test.to_real() if value.is_floating_point() and is_floating(under_test) else None
 
 
-def _flat(declared: Any, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
-    if any(isinstance(item, (tuple, list, torch.Size)) for item in declared):
-        return [shape for item in declared for shape in _flat(item, sizes)]
-    return [tuple(sizes[size] if isinstance(size, str) else int(size) for size in declared)]
+def _flat(declared: Any, sizes: Mapping[str, int], path: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The declared shapes, each with the path of its output."""
+    if isinstance(declared, Mapping):
+        for key, item in declared.items():
+            yield from _flat(item, sizes, f"{path}[{key!r}]")
+    elif any(isinstance(item, (tuple, list, torch.Size, Mapping)) for item in declared):
+        for position, item in enumerate(declared):
+            yield from _flat(item, sizes, f"{path}[{position}]")
+    else:
+        yield path, tuple(sizes[size] if isinstance(size, str) else int(size) for size in declared)
 
 
 def _shapes(outputs: list[Leaf]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..numerics.trees import Leaf, identical, map_tensors, tensors
+from ..numerics.trees import Leaf, detached, first_difference, identical, kept, map_tensors, tensors
 from ..trials import Arguments, Subject, Trial, differentiable_outputs, gradients
 from .outcome import Outcome, failed, not_applicable, passed
 from .support.inputs import cotangents, is_random
@@ -35,9 +35,9 @@ def state(trial: Trial) -> Outcome:
         return not_applicable("it takes no tensor")
     if any(is_random(subject, inputs) for inputs in samples):
         return not_applicable("its result is random in evaluation mode")
-    used = _used(trial, samples)
     if (outcome := _copied_in_training(trial, samples[0])) is not None:
         return outcome
+    used = _used(trial, samples)
     steps: list[Callable[[], Outcome | None]] = [
         lambda: _shared_memory(trial),
         lambda: _state_dict(trial, used, samples),
@@ -86,17 +86,8 @@ def _train(trial: Trial, subject: Subject, inputs: Arguments) -> None:
 
 
 def _call(trial: Trial, module: nn.Module, inputs: Arguments) -> list[Leaf]:
-    given = map_tensors(lambda tensor: tensor.detach().clone(), inputs)
     with trial.seeded(), torch.no_grad():
-        return [Leaf(leaf.path, leaf.value.clone()) for leaf in tensors(module(*given))]
-
-
-def _difference(first: list[Leaf], second: list[Leaf]) -> str | None:
-    """The name of the first output that is not the same."""
-    if len(first) != len(second):
-        return "the number of outputs"
-    pairs = zip(first, second, strict=True)
-    return next((f"output{a.path}" for a, b in pairs if not identical(a.value, b.value)), None)
+        return kept(module(*detached(inputs)))
 
 
 def _shared_memory(trial: Trial) -> Outcome | None:
@@ -139,7 +130,7 @@ def _state_dict(trial: Trial, used: nn.Module, samples: list[Arguments]) -> Outc
     for old, new in zip(saved, fresh, strict=True):
         for inputs in samples:
             wanted = _call(trial, old, inputs)
-            if (what := _difference(_call(trial, new, inputs), wanted)) is not None:
+            if (what := first_difference(_call(trial, new, inputs), wanted)) is not None:
                 return failed(
                     f"{what} differs in a fresh module that loaded the state_dict",
                     "something that the result depends on is not saved: a tensor that is neither Parameter nor "
@@ -157,17 +148,17 @@ def _made(trial: Trial, seed: int | None) -> nn.Module:
 def _deepcopy(trial: Trial, used: nn.Module, inputs: Arguments) -> Outcome | None:
     copied = copy.deepcopy(used)
     before = _call(trial, used, inputs)
-    if (name := _difference(_call(trial, copied, inputs), before)) is not None:
+    if (name := first_difference(_call(trial, copied, inputs), before)) is not None:
         return failed(f"{name} of a deep copy differs", "__deepcopy__ or __getstate__ leaves something out")
     _shift(copied)
     moved = _call(trial, copied, inputs)
-    if (name := _difference(_call(trial, used, inputs), before)) is not None:
+    if (name := first_difference(_call(trial, used, inputs), before)) is not None:
         return failed(
             f"{name} changes when the weights of a deep copy change",
             "the copy shares its tensors with the original: __deepcopy__ copies references",
         )
     _shift(used)
-    if (name := _difference(_call(trial, used, inputs), moved)) is not None:
+    if (name := first_difference(_call(trial, used, inputs), moved)) is not None:
         return failed(
             f"a deep copy does not use its own weights: {name} is not that of the original with the same weights",
             "a lambda, partial or bound method over self is kept as an attribute and still points to the original",
@@ -192,7 +183,7 @@ def _pickle(trial: Trial, used: nn.Module, inputs: Arguments) -> Outcome | None:
             f"it cannot be pickled: {text}",
             "a lambda, a local function, a generator or an open file is kept as an attribute",
         )
-    if (name := _difference(_call(trial, restored, inputs), _call(trial, used, inputs))) is not None:
+    if (name := first_difference(_call(trial, restored, inputs), _call(trial, used, inputs))) is not None:
         return failed(f"{name} differs after pickling", "__getstate__ or __setstate__ leaves something out")
     return None
 

@@ -9,7 +9,7 @@ import torch
 
 from ..numerics.trees import map_tensors, tensors
 from ..trials import Arguments, Subject, Trial
-from .outcome import Outcome, not_applicable
+from .outcome import Outcome, failed, not_applicable
 from .support.inputs import is_random
 from .support.results import Allowed, Differences, Layout, allowed, results_of
 
@@ -31,7 +31,10 @@ def strides(trial: Trial) -> Outcome:
         bounds = allowed(trial, False, index)
         expected = results_of(trial, subject, inputs)
         for name, layout in _variants(inputs).items():
-            actual = results_of(trial, subject, inputs, layout=layout)
+            try:
+                actual = results_of(trial, subject, inputs, layout=layout)
+            except RuntimeError as error:  # contiguous inputs have worked
+                return failed(f"for {name} inputs it raises: {str(error).strip().splitlines()[0]}", _INPUTS)
             if not found.add(f"for {name} inputs", actual, expected, bounds, _INPUTS):
                 return found.outcome()
         if not expected.gradients:

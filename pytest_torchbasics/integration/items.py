@@ -15,7 +15,8 @@ from typing import Any, Literal
 import pytest
 
 from ..cases import Case, CaseError
-from ..checks import check_names, parse_checks
+from ..checks import check_names
+from ..checks.running import require_known
 from ..modes import parse_mode
 from . import markers
 from .configuring import register_item_marks
@@ -33,6 +34,8 @@ OWN_NAMES = ("case", "check", "phase", "mode", "device", "dtype", "measure", "ge
 #: Axes with a value that most runs have, which an id leaves out: of checks, and of timings.
 UNSAID = {("check", "mode"): "eager", ("measure", "sizes"): "", ("measure", "threads"): "1"}
 
+#: Why the devices of another's option cannot be used, found while tests are collected.
+UNUSABLE: pytest.StashKey[pytest.UsageError] = pytest.StashKey()
 #: case_hash by (case name, id of the case): made once, when the case is first collected.
 HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
 
@@ -40,17 +43,33 @@ HASHES: pytest.StashKey[dict[tuple[str, int], str]] = pytest.StashKey()
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Turn one test function into its items.
 
+    A device of another's `--device` option that cannot be used ends the run as one of ours does, with exit code 4; only
+    now, since before a test asks for a device it may mean something else.
+
     Raises:
         pytest.Collector.CollectError: a marker, a case or a combination of them is wrong.
-        pytest.UsageError: a device of another's `--device` option cannot be used.
+        pytest.UsageError: a device cannot be used.
     """
     if HASHES not in metafunc.config.stash:
         metafunc.config.stash[HASHES] = {}
         register_item_marks(metafunc.config)
     try:
         _Expansion(metafunc).parametrize()
+    except pytest.UsageError as error:
+        metafunc.config.stash[UNUSABLE] = error  # raised here, it would be an error of this file alone
+        raise
     except ValueError as error:
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {error}") from None
+
+
+def require_usable(config: pytest.Config) -> None:
+    """End the run, with exit code 4, if a device of another's option turned out to be unusable.
+
+    Raises:
+        pytest.UsageError: it did.
+    """
+    if UNUSABLE in config.stash:
+        raise config.stash[UNUSABLE]
 
 
 def _definitions(metafunc: pytest.Metafunc, name: str) -> list[Any]:
@@ -276,12 +295,7 @@ class _Expansion:
         key = (case.name, id(case))
         if key in hashes:
             return
-        for kind in ("skip", "known_failure", "unsupported"):
-            for declared in getattr(case, kind):
-                if declared.check is not None:
-                    parse_checks([declared.check])
-                if declared.device is not None:
-                    markers.device_kinds([declared.device])
+        require_known([*case.skip, *case.known_failure, *case.unsupported])
         markers.device_kinds(case.devices or ())
         from ..trials import Trial
 

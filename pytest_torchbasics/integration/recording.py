@@ -80,7 +80,7 @@ class Recorder:
             return (yield)
         from ..backends.global_state import put_back
 
-        with put_back(generators=False) as changes:
+        with put_back(generator=False) as changes:
             result = yield
         if changes:
             pytest.fail(f"the test leaves global state changed: {', '.join(changes)}", pytrace=False)

@@ -1,10 +1,11 @@
 """How large an error may be, and how an error is described.
 
 The bound of an element is measured, not chosen. The float64 computation is repeated with every input and
-parameter moved by one epsilon of the dtype under test, in random directions. What comes out differently is
-what rounding the inputs alone does to this function at this point; it grows with the length of the
-reductions and with the condition of the function by itself. The rounding of the operations inside is of the
-same size, so a small multiple of that difference is allowed (stochastic arithmetic, as in Parker, "Monte
+parameter moved by one and by four epsilons of the dtype under test, in random directions; what is computed inside is
+moved by an epsilon of float32 at the same time (`Rounded` in checks/support). What comes out differently, for one
+epsilon, is what rounding does to this function at this point; it grows with the length of the reductions and with the
+condition of the function by itself. Real rounding goes other ways than the few that were tried, so a small multiple of
+that difference is allowed (stochastic arithmetic, as in Parker, "Monte
 Carlo arithmetic", 1997, and CADNA; the float64 anchor as in torch's own low-precision comparisons).
 """
 

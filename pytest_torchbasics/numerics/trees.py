@@ -7,7 +7,7 @@ which the messages of the checks need.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -72,3 +72,21 @@ def identical(first: torch.Tensor, second: torch.Tensor) -> bool:
     if first.shape != second.shape:
         return False
     return bool(((first == second) | ((first != first) & (second != second))).all())
+
+
+def first_difference(first: Sequence[Leaf], second: Sequence[Leaf]) -> str | None:
+    """The name of the first output of two results that is not bit for bit the same; None if all are."""
+    if len(first) != len(second):
+        return "the number of outputs"
+    pairs = zip(first, second, strict=True)
+    return next((f"output{a.path}" for a, b in pairs if not identical(a.value, b.value)), None)
+
+
+def kept(tree: Any) -> list[Leaf]:
+    """The tensors of a result in memory of their own, which the next call cannot overwrite."""
+    return [Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(tree)]
+
+
+def detached(tree: Any) -> Any:
+    """A copy of a tree whose tensors are copies without a graph, for a call that may change what it is given."""
+    return map_tensors(lambda tensor: tensor.detach().clone(), tree)

@@ -155,5 +155,5 @@ def _nothing_ran(frame: pd.DataFrame, found: pd.DataFrame) -> list[Block]:
 def _result(frame: pd.DataFrame, found: pd.DataFrame) -> Text:
     idle = int((found["ran"] == 0).sum())
     text = totals(frame)
-    cases = f"{len(found)} cases" + (f", nothing ran of {idle}" if idle else "")
+    cases = f"{len(found)} case{'s' if len(found) != 1 else ''}" + (f", nothing ran of {idle}" if idle else "")
     return Text(f"{cases} · {text.text}", _graver(text, Text("", "hole")) if idle else text.tone)

@@ -145,7 +145,7 @@ def measure_case(
         device: where to run it.
         dtype: float32 by default.
         phase: `"forward"`, `"backward"` or `"forward_backward"`.
-        mode: `"eager"`, `"compile"` or another name out of docs/timing.md. `"cudagraph"` captures in this process, and a
+        mode: `"eager"`, `"compile"` or another name out of docs/timing.md. `"cudagraph"` captures in this process; a
             capture that fails leaves its random generators unusable.
         threads: of the CPU.
         quality: `"quick"`, `"standard"` or `"precise"`.

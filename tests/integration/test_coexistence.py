@@ -42,9 +42,9 @@ def test_a_missing_device_named_by_its_option_is_red(run: Run, pytester: pytest.
     pytester.makeconftest(KORNIA)
     pytester.makepyfile(test_it=TESTS)
     result = run("--device=cuda:99", device=None)
-    assert result.ret != 0
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.assert_outcomes(passed=0, errors=1)
-    result.stdout.fnmatch_lines(["*--device=cuda:99*usable here: cpu*"])
+    result.stderr.fnmatch_lines(["ERROR: --device=cuda:99*usable here: cpu*"])
 
 
 @pytest.mark.parametrize("name", ["gpu", "gpu0", "GPU:1", "cuda0", "nvidia"])
@@ -54,9 +54,9 @@ def test_another_word_for_a_device_is_refused_and_never_passed_over(
     pytester.makeconftest(KORNIA)
     pytester.makepyfile(test_it=TESTS)
     result = run(f"--device={name}", "-k", "linear-shape", device=None)
-    assert result.ret != 0
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.assert_outcomes(passed=0, errors=1)
-    result.stdout.fnmatch_lines([f"*--device={name}: unknown device*did you mean*"])
+    result.stderr.fnmatch_lines([f"ERROR: --device={name}: unknown device*did you mean*"])
 
 
 def test_a_value_that_names_no_device_is_not_followed(run: Run, pytester: pytest.Pytester) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from ...cases import Tensor
 from ...numerics.dtypes import dtype_name, torch_dtype, wide
-from ...numerics.trees import identical, map_tensors, tensors
+from ...numerics.trees import detached, first_difference, identical, tensors
 from ...trials import (
     Arguments,
     Subject,
@@ -121,7 +121,7 @@ def settled(trial: Trial, training: bool, inputs: Arguments) -> Subject:
         for _ in range(2):
             states.append(copy.deepcopy(module.state_dict()))
             with trial.seeded():
-                subject(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+                subject(*detached(inputs))
         states.append(module.state_dict())
     if not _equal(states[1], states[2]) or _equal(states[0], states[1]):
         return trial.subject(training)
@@ -148,13 +148,13 @@ def feeds_back(subject: Subject, inputs: Arguments) -> bool:
     before = {name: buffer.clone() for name, buffer in module.named_buffers() if buffer.is_floating_point()}
     twin = subject.trial.subject(training=True)
     with subject.trial.seeded(), torch.no_grad():
-        twin(*map_tensors(lambda tensor: tensor.detach().clone(), inputs))
+        twin(*detached(inputs))
     after = dict(twin.module.named_buffers()) if twin.module is not None else {}
     if not any(name in after and not identical(value, after[name]) for name, value in before.items()):
         return False
     moved = {name: value * 1.5 + 0.25 for name, value in before.items()}
     first, second = (tensors(subject.pure(inputs, state)) for state in (before, moved))
-    return any(not identical(a.value, b.value) for a, b in zip(first, second, strict=True))
+    return first_difference(first, second) is not None
 
 
 def is_random(subject: Subject, inputs: Arguments) -> bool:
@@ -162,7 +162,7 @@ def is_random(subject: Subject, inputs: Arguments) -> bool:
     if subject.module is not None and subject.module.training and subject.trial.case.random_in_training:
         return True
     first, second = (tensors(subject.pure(inputs, seed=seed)) for seed in (1, 2))
-    return any(not identical(a.value, b.value) for a, b in zip(first, second, strict=True))
+    return first_difference(first, second) is not None
 
 
 def generator(trial: Trial) -> torch.Generator:

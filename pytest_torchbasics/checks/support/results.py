@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ...numerics.bounds import Mismatch, compare, is_vacuous, plain_bound
-from ...numerics.trees import Leaf, map_tensors, tensors
+from ...numerics.trees import Leaf, kept, map_tensors
 from ...trials import Arguments, Subject, Trial, differentiable_outputs, gradients, is_floating, substitute, variables
 from ..outcome import Outcome, failed, not_applicable, passed
 from .exact import Exact, Gradients, gradients_and_bounds
@@ -119,9 +119,7 @@ def results_of(
     if ends and values:
         sent = [(sent_layout or _same)(gradient) for gradient in cotangents(trial, ends)]
         found = dict(zip(values, gradients(ends, list(values.values()), sent), strict=True))
-    # Copies: the next call may overwrite what this one returned, and would then be compared with itself.
-    kept = [Leaf(leaf.path, leaf.value.detach().clone()) for leaf in tensors(outputs)]
-    return Results(kept, found)
+    return Results(kept(outputs), found)
 
 
 @functools.lru_cache(maxsize=64)
