@@ -32,7 +32,7 @@ def layer(name: str, factory: Callable[[], Any], *inputs: Any, **facts: Any) -> 
         factory: makes the module; its random initial values are seeded by the plugin.
         inputs: `Tensor`s and plain Python values, in the order of the call.
         facts: what else is known, all optional:
-            `output`: shape of the result, symbols allowed; a tuple, list or dict of them for several; or a function of the
+            `output`: shape of the result, symbols allowed; a tuple, list or dict of shapes; or a function of the
             shapes of the tensor inputs. `output_dtype`: None for the dtype under test.
             `reference(module, *inputs)`: the expected result, computed another way.
             `samples(device, dtype, generator)`: a list of argument tuples, instead of `inputs`.

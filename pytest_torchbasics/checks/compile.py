@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from ..numerics.trees import kept, map_tensors
-from ..trials import Arguments, Subject, Trial, differentiable_outputs, floating_inputs, gradients, never_giving_up
+from ..numerics.trees import kept
+from ..trials import Arguments, Subject, Trial, never_giving_up
 from .outcome import Outcome, Status, failed, not_applicable
-from .support.inputs import cotangents, is_random, mode_name, training_modes
-from .support.results import Differences, Results, allowed
+from .support.inputs import is_random, mode_name, training_modes
+from .support.results import Differences, Results, allowed, called
 
 #: Traces forward and backward, cuts them apart as inductor does, and runs both by eager kernels: it shows what dynamo
 #: and autograd make of a function within a second, without a compiler. The execution mode `compile` runs inductor.
@@ -98,14 +98,5 @@ def _silent() -> Iterator[None]:
 
 
 def _results(trial: Trial, call: Callable[..., Any], subject: Subject, inputs: Arguments) -> Results:
-    """Call it as a user does, with the module's own parameters."""
-    given = map_tensors(lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad), inputs)
-    with trial.seeded():
-        outputs = call(*map_tensors(torch.Tensor.clone, given))
-    values = {name: value for name, value in floating_inputs(given).items() if value.requires_grad}
-    values |= {f"parameter {name}": value for name, value in subject.parameters.items()}
-    ends = differentiable_outputs(outputs) if trial.case.differentiable else []
-    found: dict[str, torch.Tensor | None] = {}
-    if ends and values:
-        found = dict(zip(values, gradients(ends, list(values.values()), cotangents(trial, ends)), strict=True))
+    outputs, found = called(trial, call, subject, inputs)
     return Results(kept(outputs), found)

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..numerics.trees import map_tensors, tensors
-from ..trials import Arguments, Trial, differentiable_outputs, gradients
+from ..numerics.trees import tensors
+from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, failed, not_applicable, passed
-from .support.inputs import cotangents, mode_name, training_modes
+from .support.inputs import mode_name, training_modes
+from .support.results import called
 
 #: Calls before counting starts (caches may be filled), and calls that are counted.
 WARM_UP = 2
@@ -68,21 +69,14 @@ def _calls(trial: Trial, inputs: Arguments, training: bool) -> Outcome | None:
     return None
 
 
-def _step(trial: Trial, subject: Any, inputs: Arguments) -> list[torch.Tensor]:
+def _step(trial: Trial, subject: Subject, inputs: Arguments) -> list[torch.Tensor]:
     """A call and a backward pass, as in training; returns what the call returned."""
-    given = map_tensors(lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad), inputs)
-    with trial.seeded():
-        outputs = subject(*map_tensors(torch.Tensor.clone, given))
-    ends = differentiable_outputs(outputs) if trial.case.differentiable else []
-    sources = [leaf.value for leaf in tensors(given) if leaf.value.requires_grad]
-    sources += list(subject.parameters.values())
-    if ends and sources:
-        try:
-            gradients(ends, sources, cotangents(trial, ends))
-        except RuntimeError as error:
-            if "second time" not in str(error) and "modified by an inplace" not in str(error):
-                raise
-            # A graph of an earlier call is still in use; the buffers below tell where.
+    try:
+        outputs, _ = called(trial, subject, subject, inputs)
+    except RuntimeError as error:
+        if "second time" not in str(error) and "modified by an inplace" not in str(error):
+            raise
+        return []  # a graph of an earlier call is still in use; the buffers and what is still alive tell where
     return [leaf.value for leaf in tensors(outputs)]
 
 

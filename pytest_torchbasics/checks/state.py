@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..numerics.trees import Leaf, detached, first_difference, identical, kept, map_tensors, tensors
-from ..trials import Arguments, Subject, Trial, differentiable_outputs, gradients
+from ..numerics.trees import Leaf, detached, first_difference, identical, kept, tensors
+from ..trials import Arguments, Trial
 from .outcome import Outcome, failed, not_applicable, passed
-from .support.inputs import cotangents, is_random
+from .support.inputs import is_random
+from .support.results import called
 
 #: Another seed for a second instance, whose state then comes from the first.
 OTHER_SEED = 1
@@ -56,7 +57,7 @@ def _used(trial: Trial, samples: list[Arguments]) -> nn.Module:
     module = subject.module
     assert module is not None
     for inputs in samples:
-        _train(trial, subject, inputs)
+        called(trial, subject, subject, inputs)
     module.eval()
     for inputs in samples:
         _call(trial, module, inputs)
@@ -66,7 +67,7 @@ def _used(trial: Trial, samples: list[Arguments]) -> nn.Module:
 def _copied_in_training(trial: Trial, inputs: Arguments) -> Outcome | None:
     """An average of the weights (EMA, SWA) copies the module between two steps."""
     subject = trial.subject(training=True)
-    _train(trial, subject, inputs)
+    called(trial, subject, subject, inputs)
     try:
         copy.deepcopy(subject.module)
     except Exception as error:
@@ -75,14 +76,6 @@ def _copied_in_training(trial: Trial, inputs: Arguments) -> Outcome | None:
             "a tensor with a graph is kept as an attribute: use a local variable, or .detach() it",
         )
     return None
-
-
-def _train(trial: Trial, subject: Subject, inputs: Arguments) -> None:
-    with trial.seeded():
-        ends = differentiable_outputs(subject(*map_tensors(torch.Tensor.clone, inputs)))
-    weights = list(subject.parameters.values())
-    if ends and weights and trial.case.differentiable:
-        gradients(ends, weights, cotangents(trial, ends))
 
 
 def _call(trial: Trial, module: nn.Module, inputs: Arguments) -> list[Leaf]:

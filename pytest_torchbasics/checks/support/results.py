@@ -11,7 +11,17 @@ import torch
 
 from ...numerics.bounds import Mismatch, compare, is_vacuous, plain_bound
 from ...numerics.trees import Leaf, kept, map_tensors
-from ...trials import Arguments, Subject, Trial, differentiable_outputs, gradients, is_floating, substitute, variables
+from ...trials import (
+    Arguments,
+    Subject,
+    Trial,
+    differentiable_outputs,
+    floating_inputs,
+    gradients,
+    is_floating,
+    substitute,
+    variables,
+)
 from ..outcome import Outcome, failed, not_applicable, passed
 from .exact import Exact, Gradients, gradients_and_bounds
 from .inputs import cotangents
@@ -120,6 +130,24 @@ def results_of(
         sent = [(sent_layout or _same)(gradient) for gradient in cotangents(trial, ends)]
         found = dict(zip(values, gradients(ends, list(values.values()), sent), strict=True))
     return Results(kept(outputs), found)
+
+
+def called(trial: Trial, call: Callable[..., Any], subject: Subject, inputs: Arguments) -> tuple[Any, Gradients]:
+    """Call as a user does in training, with the module's own parameters and its side effects.
+
+    Returns:
+        What the call returned, and the gradients by name for the case's random gradient sent back.
+    """
+    given = map_tensors(lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad), inputs)
+    with trial.seeded():
+        outputs = call(*map_tensors(torch.Tensor.clone, given))
+    values = {name: value for name, value in floating_inputs(given).items() if value.requires_grad}
+    values |= {f"parameter {name}": value for name, value in subject.parameters.items()}
+    ends = differentiable_outputs(outputs) if trial.case.differentiable else []
+    if not ends or not values:
+        return outputs, {}
+    found = gradients(ends, list(values.values()), cotangents(trial, ends))
+    return outputs, dict(zip(values, found, strict=True))
 
 
 @functools.lru_cache(maxsize=64)
