@@ -16,7 +16,20 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "pytest_torchbasics.backends"
 #: Modules of this package that are no device kinds; the simulated accelerator is for tests alone.
-_SUPPORT = {"base", "cpu_memory", "fake", "global_state", "precision", "registry", "resolving", "seeding", "streams"}
+_SUPPORT = {
+    "base",
+    "cpu_memory",
+    "fake",
+    "generic",
+    "global_state",
+    "graphs",
+    "nvml",
+    "precision",
+    "registry",
+    "resolving",
+    "seeding",
+    "streams",
+}
 
 
 def known_kinds() -> tuple[str, ...]:
@@ -47,7 +60,21 @@ def backend_for(device: str | torch.device) -> Backend:
     for point in _entry_points():
         if point.name == kind:
             return _load(point)
+    if (other := torch_backend()) is not None and other.kind == kind:
+        return other
     raise DeviceError(f"unknown device {str(device)!r}: there are {', '.join(known_kinds())}")
+
+
+def torch_backend() -> Backend | None:
+    """A backend of this torch's accelerator if it is none of the known kinds. Imports torch."""
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None or accelerator.type in known_kinds():
+        return None
+    from .generic import GenericBackend
+
+    return GenericBackend(accelerator.type)
 
 
 @functools.cache  # the modules of this package do not change while it runs

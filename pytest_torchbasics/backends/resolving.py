@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .base import Backend, DeviceError
 from .registry import backends as all_backends
+from .registry import torch_backend
 
 AUTO = "auto"
 ALL = "all"
@@ -35,7 +36,7 @@ def resolve_devices(names: Sequence[str], *, backends: Mapping[str, Backend] | N
     """
     if isinstance(names, str):
         names = [names]
-    found = all_backends() if backends is None else backends
+    found = _backends_for(names) if backends is None else backends
     try:
         if not names:
             raise DeviceError("no device is named")
@@ -47,6 +48,15 @@ def resolve_devices(names: Sequence[str], *, backends: Mapping[str, Backend] | N
     except DeviceError as error:
         raise DeviceError(f"{error} (usable here: {', '.join(_usable_names(found)) or 'none'})") from None
     return tuple(devices.values())
+
+
+def _backends_for(names: Sequence[str]) -> Mapping[str, Backend]:
+    """Those of known kinds, and one that torch alone knows unless the names can do without: asking imports torch."""
+    known = all_backends()
+    if all(name.strip().lower().partition(":")[0] in known for name in names):
+        return known
+    other = torch_backend()
+    return known if other is None else {**known, other.kind: other}
 
 
 def _expand(name: str, backends: Mapping[str, Backend]) -> Iterator[tuple[str, int | None]]:
