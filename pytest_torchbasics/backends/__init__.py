@@ -7,9 +7,20 @@ of `Backend`. Nothing else lists them. Importing this package does not import to
 
 from __future__ import annotations
 
-from .base import Backend, DeviceError, Event
+from .base import Backend, DeviceError, Event, Reading, Sensors
 from .registry import backend_for, backends, known_kinds
 from .resolving import resolve_devices
 from .seeding import seeded
 
-__all__ = ["Backend", "DeviceError", "Event", "backend_for", "backends", "known_kinds", "resolve_devices", "seeded"]
+__all__ = [
+    "Backend",
+    "DeviceError",
+    "Event",
+    "Reading",
+    "Sensors",
+    "backend_for",
+    "backends",
+    "known_kinds",
+    "resolve_devices",
+    "seeded",
+]

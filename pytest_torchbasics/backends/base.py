@@ -6,13 +6,46 @@ import abc
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
 
-#: Enqueues work that keeps the device busy for about this many seconds, and returns at once.
+#: Enqueues work that keeps the device busy for about this many seconds, and returns at once. It is enqueued where
+#: the caller's work is, on the current stream.
 Backlog = Callable[[float], None]
+#: What a `Reading` may hold besides reasons.
+QUANTITIES = ("sm_clock", "power", "temperature")
+#: Reasons for a lower clock that are not the user's settings, and that spoil a measurement. The software power cap is
+#: none: a large GPU runs into it whenever it is busy.
+THROTTLES = frozenset({"hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"})
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a device's sensors say; None for what they do not.
+
+    Attributes:
+        sm_clock: of the processors, in Hz.
+        power: in W.
+        temperature: in degrees Celsius.
+        reasons: why the clock is lower than it could be, by NVML's names: `sw_power_cap`, `hw_slowdown`.
+    """
+
+    sm_clock: float | None = None
+    power: float | None = None
+    temperature: float | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def throttled(self) -> bool:
+        """True if heat or the power supply slows the device down."""
+        return not THROTTLES.isdisjoint(self.reasons)
+
+
+#: Reads the sensors of a device, without waiting for its work; raises nothing.
+Sensors = Callable[[], Reading]
 
 
 class DeviceError(ValueError):
@@ -28,6 +61,9 @@ class Event(Protocol):
     def query(self) -> bool:
         """True if the device has passed the mark."""
 
+    def synchronize(self) -> None:
+        """Wait until the device has passed the mark."""
+
     def elapsed_time(self, end: Any, /) -> float:
         """Milliseconds of the device between this mark and `end`; both have been passed."""
 
@@ -35,7 +71,7 @@ class Event(Protocol):
 class Backend(abc.ABC):
     """One device kind. Instances hold no state; devices are named by torch's strings, `"cuda"` or `"cuda:1"`.
 
-    The defaults are those of a device without events, backlog, memory statistics and TF32.
+    The defaults are those of a device without events, backlog, sensors, graphs, memory statistics and TF32.
     """
 
     #: The part of a device name before the colon.
@@ -99,13 +135,36 @@ class Backend(abc.ABC):
         """A way to keep the device busy for a given time; None if the kind has none."""
         return None
 
+    def cache_clearer(self, device: str) -> Callable[[], None] | None:
+        """Enqueues, on the current stream, what throws all data out of the device's cache; None if nothing does."""
+        return None
+
+    def sensors(self, device: str) -> Sensors | None:
+        """A reader of clock, power and temperature; None if the kind has none, or they do not answer."""
+        return None
+
     @property
     def has_graphs(self) -> bool:
         """True if `graphed` works."""
         return False
 
     def graphed(self, call: Callable[..., Any], inputs: tuple[Any, ...], device: str) -> Callable[..., Any]:
-        """The call captured once with inputs like these; it replays, forward and backward."""
+        """The call captured once with inputs like these; it replays, forward and backward.
+
+        Args:
+            call: a module or a function; the parameters of a function are those of the module that it wraps
+                (`__wrapped__`, a bound method) if any.
+            inputs: samples; tensors anywhere in them are the inputs of the graph, everything else is fixed.
+            device: where they are.
+
+        Returns:
+            Takes inputs of the same structure and shapes. Each call copies them into the graph's own memory, which
+            is part of its time, and its results are overwritten by the next one.
+
+        Raises:
+            NotImplementedError: the kind has no graphs.
+            RuntimeError: the call cannot be captured; the process may be unusable afterwards.
+        """
         raise NotImplementedError(f"{self.kind} has no graphs to capture")
 
     def peak_of(self, call: Callable[..., object], prepare: Callable[[], tuple[Any, ...]], device: str) -> int | None:

@@ -6,13 +6,11 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from .base import Backlog
+from . import nvml
+from .base import Sensors
 from .streams import StreamBackend
-
-#: The sleep kernel counts cycles of a clock that torch does not tell: its rate is measured with a sleep of at
-#: least this long, which is a thousand times the resolution of an event (0.5 us).
-_CALIBRATION_MS = 0.5
 
 
 class CudaBackend(StreamBackend):
@@ -20,6 +18,7 @@ class CudaBackend(StreamBackend):
 
     kind = "cuda"
     also_called = ("gpu", "nvidia", "hip", "rocm", "amd")
+    cache_size = "L2_cache_size"
 
     def why_unavailable(self) -> str | None:
         """Why there is no GPU: torch's build, the environment, or what torch itself warns about the driver."""
@@ -36,16 +35,6 @@ class CudaBackend(StreamBackend):
             return f"torch finds no GPU, CUDA_VISIBLE_DEVICES is {hidden!r}"
         why = " ".join(str(caught[0].message).split())[:160] if caught else "no GPU or no driver"
         return f"torch finds no GPU: {why}"
-
-    def backlog(self, device: str) -> Backlog | None:
-        """torch's sleep kernel, its clock measured now; None in a torch that has lost this private function."""
-        import torch
-
-        sleep = getattr(torch.cuda, "_sleep", None)
-        if sleep is None:
-            return None
-        per_second = self._cycles_per_second(sleep, device)
-        return lambda seconds: sleep(max(1, int(seconds * per_second)))
 
     @contextmanager
     def tf32_off(self) -> Iterator[None]:
@@ -69,19 +58,28 @@ class CudaBackend(StreamBackend):
                 torch.cuda.set_sync_debug_mode(before)
         return next((str(w.message).split("\n")[0] for w in caught if "synchroniz" in str(w.message)), "")
 
-    def _cycles_per_second(self, sleep: Callable[[int], None], device: str) -> float:
-        cycles = 100_000  # 1 ms at the slowest known clock, AMD's 100 MHz; 0.05 ms at 2 GHz
+    def sensors(self, device: str) -> Sensors | None:
+        """NVML's, of this GPU; none of an AMD one."""
+        import torch
+
+        if torch.version.hip is not None:
+            return None
+        uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+        return None if uuid is None else nvml.sensors(str(uuid))
+
+    @property
+    def has_graphs(self) -> bool:
+        """True."""
+        return True
+
+    def graphed(self, call: Callable[..., Any], inputs: tuple[Any, ...], device: str) -> Callable[..., Any]:
+        """The call as CUDA graphs by torch.cuda.make_graphed_callables, one of forward and one of backward."""
+        import torch
+
+        from .graphs import graphed
+
         with self.active(device):
-            sleep(cycles)  # the first launch loads the kernel
-            while True:
-                start, end = self.event(), self.event()
-                start.record()
-                sleep(cycles)
-                end.record()
-                self.synchronize(device)
-                if (took := start.elapsed_time(end)) >= _CALIBRATION_MS:
-                    return cycles / (took * 1e-3)
-                cycles *= 4
+            return graphed(call, inputs, torch.cuda.make_graphed_callables)
 
 
 BACKEND = CudaBackend()

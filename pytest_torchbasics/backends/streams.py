@@ -7,14 +7,26 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from .base import Backend, Event
+from .base import Backend, Backlog, Event
 
 if TYPE_CHECKING:
     import torch
 
 
+#: The sleep kernel counts cycles of a clock that torch does not tell: its rate is measured with a sleep of at
+#: least this long, which is a thousand times the resolution of an event (0.5 us).
+_CALIBRATION_MS = 0.5
+#: 1 ms at the slowest known clock, AMD's 100 MHz; 0.05 ms at 2 GHz.
+_CALIBRATION_CYCLES = 100_000
+#: What is written to clear a cache of unknown size, as triton's do_bench does; of a known one, twice its bytes.
+_CLEARED_BYTES = 256 * 2**20
+
+
 class StreamBackend(Backend):
     """GPUs behind `torch.<kind>`, such as torch.cuda and torch.xpu."""
+
+    #: What the device's properties call the size of its last cache, in bytes.
+    cache_size: str = ""
 
     @property
     def module(self) -> Any:
@@ -61,6 +73,26 @@ class StreamBackend(Backend):
         event: Event = self.module.Event(enable_timing=True)
         return event
 
+    def backlog(self, device: str) -> Backlog | None:
+        """torch's sleep kernel, its clock measured now; None in a torch without this private function."""
+        sleep = getattr(self.module, "_sleep", None)
+        if sleep is None:
+            return None
+        per_second = self._cycles_per_second(sleep, device)
+        return lambda seconds: sleep(max(1, int(seconds * per_second)))
+
+    def cache_clearer(self, device: str) -> Callable[[], None] | None:
+        """Zeros over twice the last cache's bytes."""
+        import torch
+
+        known = int(getattr(self.module.get_device_properties(device), self.cache_size, 0))
+        buffer = torch.empty(2 * known or _CLEARED_BYTES, dtype=torch.uint8, device=device)
+
+        def clear() -> None:
+            buffer.zero_()
+
+        return clear
+
     def peak_of(self, call: Callable[..., object], prepare: Callable[[], tuple[Any, ...]], device: str) -> int | None:
         """What the caching allocator counts; whatever runs on the device beside the call is counted too."""
         arguments = prepare()
@@ -72,3 +104,17 @@ class StreamBackend(Backend):
         peak = int(self.module.max_memory_allocated(device)) - int(before)
         del result  # what the call returns is held until here
         return peak
+
+    def _cycles_per_second(self, sleep: Callable[[int], None], device: str) -> float:
+        cycles = _CALIBRATION_CYCLES
+        with self.active(device):
+            sleep(cycles)  # the first launch loads the kernel
+            while True:
+                start, end = self.event(), self.event()
+                start.record()
+                sleep(cycles)
+                end.record()
+                self.synchronize(device)
+                if (took := start.elapsed_time(end)) >= _CALIBRATION_MS:
+                    return cycles / (took * 1e-3)
+                cycles *= 4

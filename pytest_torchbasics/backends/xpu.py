@@ -15,6 +15,7 @@ class XpuBackend(StreamBackend):
 
     kind = "xpu"
     also_called = ("gpu", "intel")
+    cache_size = "last_level_cache_size"
 
     def why_unavailable(self) -> str | None:
         """Why there is no Intel GPU. Every torch answers, whether it is built for them or not."""
