@@ -1,21 +1,25 @@
 """The protocol of accelerators: four numbers, for one misleads.
 
 A layer that the host cannot feed fast enough has a device time, which says what the device can do, and a host
-time, which says what Python costs; the usual tools mix them, with 10 to 30 % of noise. Here the host is hidden:
-pairs of events are enqueued behind a sleep kernel that lasts longer than enqueuing takes, so the device runs them
-without a gap (0.2 % of noise on an H100).
+time, which says what Python costs; the usual tools mix them, with 10 to 30 % of noise. Here the host is hidden
+behind a backlog (`backlogs.py`).
+
+Events, backlog and work are on the caller's current stream. What a call does on streams of its own belongs to its
+device time if these wait for the current one first and the current one waits for them last, as the result has to be
+ready there. Work that is not tied in so is noticed if the device is busy for longer than its events say: after the last
+event of a batch, or after a run of calls without a backlog. Then the latency, which waits for all streams, is the
+headline. What stays unnoticed is such work that starts at once and is over before the host has enqueued the rest.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from ..backends import Backend
-from ..backends.base import Backlog
+from ..backends.base import QUANTITIES, Backlog, Reading
 from . import flags
+from .backlogs import Batch, Bench, Hidden, after_clearing, empty_pairs, find_batch, fitting, hidden
 from .phases import Work
 from .ranks import median
 from .sampler import Timed, warm_up
@@ -23,152 +27,116 @@ from .stopping import Quality, collect
 
 #: Loading kernels and choosing algorithms takes longer than on a CPU.
 WARM_S = 50e-3
-#: Event pairs behind one backlog; a block holds one such batch, or as many as take 5 ms, but two.
-PAIRS = 30
-BATCH_S = 5e-3
-MIN_PAIRS = 2
-#: The resolution of an event is 0.5 us: shorter work is repeated within a pair.
-PAIR_S = 20e-6
-MAX_CALLS = 20
-#: Launches that wait at once: CUDA's queue holds about 1000, and one call may be several launches.
-MAX_WAITING = 500
-#: The backlog to begin with, by the time enqueuing should take; how often it is doubled before the batch is halved.
-BACKLOG_MARGIN = 1.5
-BACKLOG_EXTRA_S = 100e-6
-DOUBLINGS = 5
-LONGEST_BACKLOG_S = 1.0
 #: Calls one by one (host, latency) and together (pipelined) in each block.
 SINGLE_CALLS = 5
 SINGLE_S = 2e-3
 PIPELINED_CALLS = 30
 PIPELINED_S = 3e-3
-#: What prepared calls of one batch may hold in the accelerator's memory.
-PREPARED_BYTES = 2**30
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Event pairs, calls within a pair, and the backlog they are enqueued behind."""
-
-    pairs: int
-    calls: int
-    backlog_s: float
+#: Work beside the events: more after the last one than a wait for an idle device takes (10 to 20 us), and more than
+#: this share of what they saw; or, after the last of many calls, more than all of them take by events.
+TAIL_S = 50e-6
+TAIL_SHARE = 0.1
+DRAIN_S = 100e-6
+DRAIN_SHARE = 0.25
+#: An SM clock that moved by more than this share moves times by as much.
+CLOCK_SHARE = 0.03
 
 
 @dataclass(frozen=True)
 class Block:
-    """Seconds of one call, by each way of measuring; device is None if the host could not be hidden."""
+    """Seconds of one call, by each way of measuring.
+
+    Attributes:
+        host, latency, pipelined: by the host's clock.
+        device: by events; None if the host could not be hidden.
+        cold: the same after the cache was cleared; None if not wanted, or not possible.
+        elsewhere: True if the device did more than its events saw.
+    """
 
     host: float
     latency: float
     pipelined: float
-    device: float | None
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """Work on a device, and the host's clock."""
-
-    work: Work
-    backend: Backend
-    device: str
-    wall_ns: Callable[[], int]
-
-    def synchronize(self) -> None:
-        self.backend.synchronize(self.device)
-
-    def prepared(self, calls: int) -> list[tuple[Any, ...]]:
-        """The arguments of some calls."""
-        prepare = self.work.prepare
-        return [() if prepare is None else (prepare(),) for _ in range(calls)]
-
-    def within_memory(self, calls: int) -> int:
-        """As many of the calls as may be prepared at once."""
-        if self.work.prepare is None:
-            return calls
-        return min(calls, max(1, PREPARED_BYTES // max(1, self.work.bytes_each)))
+    device: float | None = None
+    cold: float | None = None
+    elsewhere: bool = False
 
 
 def time_on_accelerator(
-    work: Work, backend: Backend, device: str, wall_ns: Callable[[], int], quality: Quality
+    work: Work, backend: Backend, device: str, wall_ns: Callable[[], int], quality: Quality, *, cold: bool = False
 ) -> Timed:
-    """Measure work that goes on after the call returned."""
-    bench = _Bench(work, backend, device, wall_ns)
+    """Measure work that goes on after the call returned.
+
+    Args:
+        work: what to call.
+        backend: of the device.
+        device: where it runs.
+        wall_ns: the host's clock, in nanoseconds.
+        quality: when to stop.
+        cold: measure `device_cold` too: single calls, each after the device's cache was cleared.
+
+    Returns:
+        Series in seconds, and what sensors the device has in Hz, W and degrees Celsius.
+    """
+    bench = Bench(work, backend, device, wall_ns)
     with backend.active(device):
         warm = warm_up(work, wall_ns, bench.synchronize, WARM_S)
         host, latency = single_calls(bench, SINGLE_CALLS if warm.call_s < SINGLE_S else 1)
         sleep = backend.backlog(device) if backend.has_events else None
-        batch = None if sleep is None else find_batch(bench, sleep, host, latency)
+        events = None if sleep is None else _Events(bench, sleep, host, latency, cold)
+        read = backend.sensors(device)
+        readings = [] if read is None else [read()]
 
         def take() -> Block:
-            nonlocal batch
-            host_s, latency_s = single_calls(bench, _fitting(SINGLE_S, latency, 1, SINGLE_CALLS))
-            together = pipelined(bench, bench.within_memory(_fitting(PIPELINED_S, latency, 2, PIPELINED_CALLS)))
-            found = None if sleep is None or batch is None else hidden(bench, sleep, batch)
-            if found is None:
-                batch = None
-                return Block(host_s, latency_s, together, None)
-            values, batch = found
-            return Block(host_s, latency_s, together, median(values))
+            block = _take(bench, latency, events)
+            if read is not None:
+                readings.append(read())
+            return block
 
         blocks, stable = collect(take, _headline, quality, wall_ns)
-    return _timed(warm.first_call_s, blocks, stable, quality, sleep is not None, batch)
+    found = _Found(blocks, stable, quality, events, readings, cold)
+    return Timed(warm.first_call_s, found.series(), found.flags(), found.timer, found.calls)
 
 
-def find_batch(bench: _Bench, sleep: Backlog, host: float, latency: float) -> Batch | None:
-    """A batch whose host time a backlog hides; None if there is none, not even of one call."""
-    pairs = bench.within_memory(_fitting(BATCH_S, latency, MIN_PAIRS, PAIRS))
-    first = hidden(bench, sleep, Batch(pairs, 1, _backlog_for(pairs, host)))
-    if first is None:
-        return None
-    values, batch = first
-    calls = min(MAX_CALLS, math.ceil(PAIR_S / max(median(values), 1e-9) - 1e-6))
-    if calls == 1:
-        return batch
-    pairs = max(1, min(batch.pairs, MAX_WAITING // calls, bench.within_memory(batch.pairs * calls) // calls))
-    again = hidden(bench, sleep, Batch(pairs, calls, _backlog_for(pairs * calls, host)))
-    # Several calls in a pair may not fit where one does: then one, less exact, is what there is.
-    return batch if again is None else again[1]
+class _Events:
+    """What is measured by events behind a backlog, until the host shows."""
+
+    def __init__(self, bench: Bench, sleep: Backlog, host: float, latency: float, wants_cold: bool) -> None:
+        self.bench = bench
+        self.sleep = sleep
+        self.empty = empty_pairs(bench, sleep)
+        self.batch = find_batch(bench, sleep, host, latency)
+        self.clear = bench.backend.cache_clearer(bench.device) if wants_cold and self.batch is not None else None
+        self.cold_batch: Batch | None = self.batch
+
+    def warm(self) -> Hidden | None:
+        """A batch; None if the host cannot be hidden now, or could not be before."""
+        found = None if self.batch is None else hidden(self.bench, self.sleep, self.batch)
+        self.batch = None if found is None else found.batch
+        return found
+
+    def cold(self) -> float | None:
+        """A call's seconds after the cache was cleared."""
+        if self.clear is None or self.cold_batch is None:
+            return None
+        found = after_clearing(self.bench, self.sleep, self.clear, self.cold_batch)
+        self.cold_batch = None if found is None else found.batch
+        return None if found is None else median(found.values)
 
 
-def hidden(bench: _Bench, sleep: Backlog, batch: Batch) -> tuple[list[float], Batch] | None:
-    """Run a batch until the host is hidden: with a longer backlog, or else with half the pairs.
-
-    Returns:
-        The device's seconds of one call for each pair, and the batch that worked; None if none did.
-    """
-    pairs = batch.pairs
-    while pairs:
-        attempt = replace(batch, pairs=pairs, backlog_s=batch.backlog_s * pairs / batch.pairs)
-        for _ in range(DOUBLINGS + 1):
-            values = _run(bench, sleep, attempt)
-            if values is not None:
-                return values, attempt
-            attempt = replace(attempt, backlog_s=min(LONGEST_BACKLOG_S, 2 * attempt.backlog_s))
-        pairs //= 2
-    return None
+def _take(bench: Bench, latency: float, events: _Events | None) -> Block:
+    host_s, latency_s = single_calls(bench, fitting(SINGLE_S, latency, 1, SINGLE_CALLS))
+    calls = bench.within_memory(fitting(PIPELINED_S, latency, 2, PIPELINED_CALLS))
+    together, drain_s = pipelined(bench, calls)
+    found = None if events is None else events.warm()
+    if events is None or found is None:
+        return Block(host_s, latency_s, together)
+    device_s = median(found.values)
+    beside = found.tail_s > max(TAIL_S, TAIL_SHARE * found.device_s)
+    unseen = drain_s > (1 + DRAIN_SHARE) * calls * device_s + DRAIN_S
+    return Block(host_s, latency_s, together, device_s, events.cold(), beside or unseen)
 
 
-def _run(bench: _Bench, sleep: Backlog, batch: Batch) -> list[float] | None:
-    """One batch; None if the device had begun with it before the host had enqueued it all."""
-    call = bench.work.call
-    marks = [(bench.backend.event(), bench.backend.event()) for _ in range(batch.pairs)]
-    arguments = [bench.prepared(batch.calls) for _ in marks]
-    bench.synchronize()
-    sleep(batch.backlog_s)
-    for (start, end), several in zip(marks, arguments, strict=True):
-        start.record()
-        for each in several:
-            call(*each)
-        end.record()
-    in_time = not marks[0][0].query()
-    bench.synchronize()
-    if not in_time:
-        return None
-    return [start.elapsed_time(end) * 1e-3 / batch.calls for start, end in marks]
-
-
-def single_calls(bench: _Bench, count: int) -> tuple[float, float]:
+def single_calls(bench: Bench, count: int) -> tuple[float, float]:
     """Medians of the host's time to enqueue a call on the idle device, and of the time until its result is there."""
     host, latency = [], []
     for arguments in bench.prepared(count):
@@ -182,55 +150,94 @@ def single_calls(bench: _Bench, count: int) -> tuple[float, float]:
     return median(host), median(latency)
 
 
-def pipelined(bench: _Bench, count: int) -> float:
-    """Seconds of one of many calls that are waited for together."""
+def pipelined(bench: Bench, count: int) -> tuple[float, float]:
+    """Seconds of one of many calls that are waited for together, and of the wait after all are enqueued."""
     call = bench.work.call
     arguments = bench.prepared(count)
     bench.synchronize()
     start = bench.wall_ns()
     for each in arguments:
         call(*each)
+    enqueued = bench.wall_ns()
     bench.synchronize()
-    return (bench.wall_ns() - start) * 1e-9 / count
+    done = bench.wall_ns()
+    return (done - start) * 1e-9 / count, (done - enqueued) * 1e-9
 
 
 def _headline(block: Block) -> float:
-    return block.latency if block.device is None else block.device
+    return block.latency if block.device is None or block.elsewhere else block.device
 
 
-def _backlog_for(calls: int, host: float) -> float:
-    return BACKLOG_MARGIN * calls * host + BACKLOG_EXTRA_S
+@dataclass(frozen=True)
+class _Found:
+    """From blocks and readings to series and flags."""
+
+    blocks: Sequence[Block]
+    stable: bool
+    quality: Quality
+    events: _Events | None
+    readings: Sequence[Reading]
+    wants_cold: bool
+
+    @property
+    def elsewhere(self) -> bool:
+        """True if most blocks say so: one alone may have been interrupted."""
+        return sum(block.elsewhere for block in self.blocks) * 2 > len(self.blocks)
+
+    @property
+    def device(self) -> tuple[float, ...] | None:
+        """A block whose host shows makes the whole measurement one of latency: the two are never mixed."""
+        return None if self.elsewhere else _all_or_none([block.device for block in self.blocks])
+
+    @property
+    def cold(self) -> tuple[float, ...] | None:
+        return None if self.device is None else _all_or_none([block.cold for block in self.blocks])
+
+    @property
+    def timer(self) -> str:
+        return "latency" if self.device is None else "device"
+
+    @property
+    def calls(self) -> int:
+        """Of one event pair."""
+        if self.device is None or self.events is None or self.events.batch is None:
+            return 1
+        return self.events.batch.calls
+
+    def series(self) -> dict[str, tuple[float, ...]]:
+        latency = tuple(block.latency for block in self.blocks)
+        series = {
+            "median": self.device or latency,
+            "host": tuple(block.host for block in self.blocks),
+            "latency": latency,
+            "pipelined": tuple(block.pipelined for block in self.blocks),
+        }
+        if self.device is not None and self.events is not None:
+            series |= {"device": self.device, "empty_pair": self.events.empty}
+        if self.cold is not None:
+            series["device_cold"] = self.cold
+        series |= {name: _told(getattr(reading, name) for reading in self.readings) for name in QUANTITIES}
+        return {name: values for name, values in series.items() if values}
+
+    def flags(self) -> tuple[str, ...]:
+        clocks = _told(reading.sm_clock for reading in self.readings)
+        found = {
+            flags.UNSTABLE: not self.stable,
+            flags.FEW_SAMPLES: len(self.blocks) < self.quality.looks[0],
+            flags.HOST_BOUND: self.events is not None and any(block.device is None for block in self.blocks),
+            flags.OTHER_STREAMS: self.elsewhere,
+            flags.NO_BACKLOG: self.events is None,
+            flags.NO_COLD: self.wants_cold and self.cold is None,
+            flags.THROTTLED: any(reading.throttled for reading in self.readings),
+            flags.CLOCK_CHANGED: bool(clocks) and max(clocks) > (1 + CLOCK_SHARE) * min(clocks),
+        }
+        return tuple(flag for flag, holds in found.items() if holds)
 
 
-def _fitting(seconds: float, call_s: float, least: int, most: int) -> int:
-    return max(least, min(most, int(seconds / max(call_s, 1e-9))))
+def _told(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(value for value in values if value is not None)
 
 
-def _timed(
-    first_call_s: float, blocks: list[Block], stable: bool, quality: Quality, has_backlog: bool, batch: Batch | None
-) -> Timed:
-    device = tuple(block.device for block in blocks if block.device is not None)
-    # A block whose host shows makes the whole measurement one of latency: the two are never mixed.
-    told = len(device) == len(blocks)
-    latency = tuple(block.latency for block in blocks)
-    series = {
-        "median": device if told else latency,
-        "host": tuple(block.host for block in blocks),
-        "latency": latency,
-        "pipelined": tuple(block.pipelined for block in blocks),
-    }
-    if told:
-        series["device"] = device
-    found = {
-        flags.UNSTABLE: not stable,
-        flags.FEW_SAMPLES: len(blocks) < quality.looks[0],
-        flags.HOST_BOUND: has_backlog and not told,
-        flags.NO_BACKLOG: not has_backlog,
-    }
-    return Timed(
-        first_call_s,
-        series,
-        tuple(flag for flag, holds in found.items() if holds),
-        "device" if told else "latency",
-        batch.calls if told and batch is not None else 1,
-    )
+def _all_or_none(values: Sequence[float | None]) -> tuple[float, ...] | None:
+    told = _told(values)
+    return told if len(told) == len(values) else None

@@ -14,12 +14,17 @@ Better = Literal["lower", "higher", "none"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured: its name, its SI unit (empty for a pure number), which way is better, and what it says."""
+    """What is measured: its name, its SI unit (empty for a pure number), which way is better, and what it says.
+
+    Attributes:
+        ranges: its values are readings of a sensor, of which the lowest and the highest are told, not an interval.
+    """
 
     name: str
     unit: str
     better: Better
     description: str
+    ranges: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Measured:
     Attributes:
         metric, unit, better: as in `Metric`.
         value: the median.
-        low, high: the 95 % rank interval of the median; None where there are too few values for one.
+        low, high: the 95 % rank interval of the median, None where there are too few values for one; of a metric
+            that `ranges`, the lowest and the highest value.
         n: how many values (blocks) it rests on.
     """
 
@@ -52,6 +58,11 @@ _ALL = (
     Metric("host", "s", "lower", "the host's time to enqueue one call on an idle device"),
     Metric("latency", "s", "lower", "one call on an idle device until its result is there"),
     Metric("pipelined", "s", "lower", "one of many calls that are waited for together"),
+    Metric("empty_pair", "s", "none", "two events with nothing between: a device time may be too long by as much"),
+    Metric("device_cold", "s", "lower", "the accelerator's own time of one call after its cache was cleared"),
+    Metric("sm_clock", "Hz", "none", "the accelerator's clock between blocks, with its range", ranges=True),
+    Metric("power", "W", "none", "what the accelerator draws, with its range", ranges=True),
+    Metric("temperature", "degC", "none", "of the accelerator, with its range", ranges=True),
     Metric("compile_time", "s", "lower", "what the first calls of a compiled mode took beyond those after them"),
     Metric("parameters", "", "none", "how many numbers the module's parameters hold"),
     Metric("flops", "", "none", "operations of a call in products, convolutions and attention; a multiply-add is two"),
@@ -73,7 +84,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric
 
 
 def measured(name: str, values: Sequence[float]) -> Measured:
-    """The median of the values, one of each block, and its interval."""
+    """The median of the values, one of each block, and its interval or range."""
     metric = METRICS[name]
-    low, high = median_interval(values) or (None, None)
+    low, high = (min(values), max(values)) if metric.ranges else median_interval(values) or (None, None)
     return Measured(name, metric.unit, metric.better, median(values), low, high, len(values))
