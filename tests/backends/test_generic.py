@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pytest_torchbasics.backends import DeviceError, backend_for, known_kinds, resolve_devices
+from pytest_torchbasics.backends.registry import torch_backend
 from pytest_torchbasics.timing import QUALITIES
 from pytest_torchbasics.timing.accelerators import time_on_accelerator
 from pytest_torchbasics.timing.phases import Work
@@ -84,6 +85,7 @@ def test_one_that_is_not_there_says_so(machine):
 @pytest.mark.parametrize("kind", [None, "cuda", "mps"])
 def test_a_kind_of_ours_or_none_is_not_served_twice(machine, kind):
     machine(kind=kind)
+    assert torch_backend() is None
     with pytest.raises(DeviceError, match="unknown device 'hpu'"):
         resolve_devices(["hpu"])
     with pytest.raises(DeviceError, match="unknown device 'hpu'"):
