@@ -98,6 +98,7 @@ def _command(item: pytest.Item, cell: Cell) -> list[str]:
         *(["-c", str(config.inipath)] if config.inipath is not None else []),
         *(word for name in config.option.plugins for word in ("-p", name)),
         *(f"--torchbasics-{name}={value}" for name, value in options.items()),
+        *(["--torchbasics-cold-cache"] if settings_of(config).cold_cache else []),
         *("-p", "no:cacheprovider", "-p", "no:xdist", "--torchbasics-results=", "-q"),
     ]
 

@@ -120,6 +120,7 @@ class Measurer(Called):
             quality=settings_of(self.config).quality,
             seed=trial.seed,
             peaks=peaks_for(trial, self.cell.threads),
+            cold=settings_of(self.config).cold_cache,
         )
 
     def _declared(self) -> tuple[str, Declared] | None:

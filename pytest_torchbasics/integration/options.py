@@ -56,6 +56,7 @@ OPTIONS = (
     Option("results", "write this run's tables under DIR (default, and if empty: nowhere)", "DIR"),
     Option("leg", "name of this leg of a CI matrix, kept in the results", "NAME"),
     Option("shard", "run the K-th of N deterministic shares of the cases", "K/N"),
+    Option("cold-cache", "time accelerators after their cache was cleared too (device_cold)"),
     Option("timer-quality", "how much time a measurement may take: quick, standard (default), precise", "NAME"),
 )
 

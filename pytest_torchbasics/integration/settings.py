@@ -45,6 +45,7 @@ class Settings:
     leg: str
     shard: tuple[int, int] | None
     quality: str
+    cold_cache: bool
     device_is_foreign: bool
     notes: tuple[str, ...]
 
@@ -80,6 +81,7 @@ def _read_settings(config: pytest.Config) -> Settings:
         leg=_leg(values["leg"]),
         shard=_shard(shard) if shard.text else None,
         quality=(_choice(values["timer-quality"], _qualities) or ("standard",))[0],
+        cold_cache=_switch(values["cold-cache"]),
         device_is_foreign=values["device"].text is None,
         notes=tuple(notes),
     )
@@ -227,6 +229,14 @@ def _choice(value: _Value, known_names: Callable[[], Sequence[str]]) -> tuple[st
     if not value.names:
         raise pytest.UsageError(f"{value.source}: nothing is named; there are: {', '.join(known)}")
     return tuple(dict.fromkeys(value.names))
+
+
+def _switch(value: _Value) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    text = (value.text or "false").lower()
+    if text not in words:
+        raise pytest.UsageError(f"{value.source}: write true or false")
+    return words[text]
 
 
 def _results(config: pytest.Config, value: _Value) -> Path | None:

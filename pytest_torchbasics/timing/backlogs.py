@@ -108,8 +108,8 @@ def empty_pairs(bench: Bench, sleep: Backlog) -> tuple[float, ...]:
     """The device's seconds between two events with nothing between them, behind a backlog; empty if it showed.
 
     What a device time may be too long by, of each pair. It is told and not subtracted: a kernel can hide a part of
-    what its events cost, so that the difference may be too short, and by how much nothing tells. Triton's do_bench
-    and NVIDIA's nvbench do not subtract it either, so numbers agree with theirs.
+    what its events cost, so that the difference may be too short, and by how much nothing tells. Triton's do_bench does
+    not subtract it either, so numbers agree with its.
     """
     found = hidden(replace(bench, work=Work(lambda: None)), sleep, Batch(PAIRS, 1, BACKLOG_EXTRA_S))
     return () if found is None else tuple(found.values)

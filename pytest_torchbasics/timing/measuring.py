@@ -13,8 +13,7 @@ from .accelerators import time_on_accelerator
 from .clocks import Clock, system_clock
 from .costs import costs, derived
 from .metrics import Measured, measured
-from .phases import PHASES, Workload
-from .ranks import median
+from .phases import PHASES, Work, Workload
 from .sampler import time_on_cpu
 from .stopping import QUALITIES
 
@@ -65,6 +64,7 @@ def measure(
     clock: Clock | None = None,
     count: bool = True,
     peaks: Peaks | None = None,
+    cold: bool = False,
 ) -> Measurement:
     """Time one phase of a workload.
 
@@ -79,6 +79,7 @@ def measure(
         clock: the system's if None.
         count: count operations, traffic and memory too, by three more calls.
         peaks: of the machine, for the share of its roofline.
+        cold: measure an accelerator's time after its cache was cleared too (`device_cold`).
 
     Returns:
         The numbers. The number of threads, the garbage collector and the default generators are as before.
@@ -98,20 +99,21 @@ def measure(
         stack.enter_context(_threads(threads))
         stack.enter_context(seeded(name, seed, kind))
         work = found.work(workload, seed)
-        prepared_s = (clock.wall_ns() - start) * 1e-9
         stack.enter_context(_without_garbage_collection())
+        compiling = _compiling_s(work, kind, name, clock) if workload.compiles else None
         if kind.asynchronous:
-            timed = time_on_accelerator(work, kind, name, clock.wall_ns, preset)
+            timed = time_on_accelerator(work, kind, name, clock.wall_ns, preset, cold=cold)
         else:
             timed = time_on_cpu(work, clock, preset)
         seconds = (clock.wall_ns() - start) * 1e-9
         counted = costs(workload, found, kind, name, seed) if count else None
     # The other phases have called forward before, to see what has a gradient.
-    first = {"first_call": (timed.first_call_s,)} if phase == "forward" else {}
+    first_call_s = timed.first_call_s if compiling is None else compiling[0]
+    first = {"first_call": (first_call_s,)} if phase == "forward" else {}
     values = {"median": timed.series["median"], **first, **timed.series}
     headline = values["median"]
-    if workload.compiles:
-        values["compile_time"] = (max(0.0, prepared_s + timed.first_call_s - median(headline)),)
+    if compiling is not None:
+        values["compile_time"] = (compiling[1],)
     metrics = [measured(metric, series) for metric, series in values.items()]
     if counted is not None:
         metrics += derived(counted, workload.parameters, metrics[0].value, peaks)
@@ -137,6 +139,7 @@ def measure_case(
     threads: int = 1,
     quality: str = "standard",
     sizes: str = "",
+    cold: bool = False,
 ) -> Measurement:
     """Time one phase of a case, without pytest.
 
@@ -150,6 +153,7 @@ def measure_case(
         threads: of the CPU.
         quality: `"quick"`, `"standard"` or `"precise"`.
         sizes: which of the sizes that the case declares for timing, `"N=32"`; the only ones if empty.
+        cold: measure an accelerator's time after its cache was cleared too.
 
     Raises:
         DoesNotApply: the phase or the mode has no meaning for the case.
@@ -172,6 +176,7 @@ def measure_case(
         quality=quality,
         seed=trial.seed,
         peaks=peaks_for(trial, threads),
+        cold=cold,
     )
 
 
@@ -183,11 +188,25 @@ def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu",
     """
     with _gradients(), seeded(str(device), seed):
         work = _named(PHASES, "phase", phase).work(workload, seed)
-        if work.prepare is None:
-            work.call()
-        else:
-            work.call(work.prepare())
-        backend_for(device).synchronize(str(device))
+        _once(work, backend_for(device), str(device))
+
+
+def _compiling_s(work: Work, backend: Backend, device: str, clock: Clock) -> tuple[float, float]:
+    """Seconds of the first call with what is prepared for it, which compile, and how much longer the first one took."""
+    times = []
+    for _ in range(2):
+        start = clock.wall_ns()
+        _once(work, backend, device)
+        times.append((clock.wall_ns() - start) * 1e-9)
+    return times[0], max(0.0, times[0] - times[1])
+
+
+def _once(work: Work, backend: Backend, device: str) -> None:
+    if work.prepare is None:
+        work.call()
+    else:
+        work.call(work.prepare())
+    backend.synchronize(device)
 
 
 def _named(registry: Mapping[str, T], kind: str, name: str) -> T:

@@ -147,9 +147,10 @@ def _dense_gradient(output: torch.Tensor, seed: int) -> torch.Tensor:
 
 
 def _call_counting_bytes(workload: Workload) -> tuple[Any, int]:
-    """One call, and the bytes of the tensors that its graph keeps, without those of the inputs and parameters."""
+    """One call as written, and the bytes of what its graph keeps, without those of inputs and parameters."""
     import torch
 
+    call = workload.plain or workload.call
     make = workload.fresh_inputs or (lambda: workload.inputs)
     inputs = make()
     lasting = [*workload.leaves, *(tensor for _, tensor in _tensors(workload.inputs, ()))]
@@ -163,10 +164,10 @@ def _call_counting_bytes(workload: Workload) -> tuple[Any, int]:
 
     try:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            outputs = workload.call(*inputs)
+            outputs = call(*inputs)
     except RuntimeError:
         # torch.func's transforms inside the call refuse such hooks: count the outputs alone.
-        return workload.call(*make()), 0
+        return call(*make()), 0
     for tensor in lasting:
         if tensor.layout == torch.strided:
             held.pop(tensor.untyped_storage().data_ptr(), None)

@@ -246,3 +246,14 @@ def test_a_process_of_its_own_that_dies_is_an_error_of_its_item_alone(
         "apart": "error",
         "eager": "passed",
     }
+
+
+@pytest.mark.parametrize(("word", "code"), [("true", 0), ("off", 0), ("maybe", 4)])
+def test_a_switch_in_the_configuration_file_is_true_or_false(
+    run: Run, pytester: pytest.Pytester, word: str, code: int
+) -> None:
+    pytester.makepyfile(test_it=TESTS)
+    result = run("-o", f"torchbasics_cold_cache={word}", "-k", "linear-shape")
+    assert result.ret == code
+    if code:
+        result.stderr.fnmatch_lines(["*torchbasics_cold_cache = maybe*: write true or false*"])
