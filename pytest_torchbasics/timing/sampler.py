@@ -18,10 +18,11 @@ from .phases import Work
 from .ranks import median, quantile
 from .stopping import Quality, collect
 
-#: The first 30 calls are 5 to 10 % slower than later ones; 20 ms let the processor clock up after a pause.
+#: The first 30 calls are 5 to 10 % slower than later ones; 20 ms let the processor clock up after a pause. Calls of
+#: several milliseconds have settled when the cap is reached.
 WARM_CALLS = 30
 WARM_S = 20e-3
-WARM_CAP_S = 1.0
+WARM_CAP_S = 0.1
 #: A sample of 60 us costs 0.35 % for reading the clocks, and is short enough to escape most interruptions.
 SAMPLE_S = 60e-6
 BLOCK_S = 2.5e-3

@@ -20,7 +20,7 @@ class Quality:
         name: as in --timer-quality.
         looks: numbers of blocks at which the interval is looked at, and at no others: a rule that peeks after
             every sample stops at lucky moments, and its intervals are too narrow.
-        cap_s: time after which no further block is begun.
+        cap_s: time after which no further block is begun, on the CPU.
         width: the interval of the median lies within this share of it on both sides.
     """
 
@@ -35,7 +35,7 @@ QUALITIES: Mapping[str, Quality] = MappingProxyType(
         quality.name: quality
         for quality in (
             Quality("quick", (8,), 0.25),
-            Quality("standard", (8, 12, 16, 24, 32), 1.0),
+            Quality("standard", (8, 12, 16, 24, 32), 0.35),
             Quality("precise", (16, 24, 32, 48, 64), 5.0, width=0.01),
         )
     }

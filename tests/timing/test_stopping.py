@@ -40,7 +40,7 @@ def test_settling_between_looks_is_not_seen():
 
 
 def test_the_cap_ends_it_between_looks_without_a_verdict():
-    blocks, stable = blocks_of(cycle([1.0]), seconds_each=0.3)
+    blocks, stable = blocks_of(cycle([1.0]), seconds_each=0.1)
     assert (len(blocks), stable) == (4, False)
 
 
