@@ -1,25 +1,26 @@
 """The timer, measured beside its peers in the same run.
 
-    python -m benchmarks.timer [--quick] [--processes 12] [--device cpu] [--json FILE]
+    python -m benchmarks.timer [--quick] [--processes 12] [--neighbours 1] [--device cpu] [--json FILE]
 
-Each answer comes from a fresh process of one thread; tools, works and repetitions are shuffled, so that whatever else
-the machine does hits all of them alike. The tables: bias on work of known length; run-to-run spread; planted slowdowns,
-found when the ratio of two runs exceeds half of what was planted, and false alarms by the same rule; seconds a
-measurement. The ratios are to torchbasics.
+Beside it run processes that compute all the time, one by default: a busy machine. Each answer comes from a fresh process
+of one thread; tools, works and repetitions are shuffled, so that whatever else the machine does hits all of them alike.
+The tables: bias on work of known length; run-to-run spread; planted slowdowns, found when the ratio of two runs exceeds
+half of what was planted, and false alarms by the same rule; seconds a measurement. The ratios are to torchbasics.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,20 @@ def collect(tools: list[str], works: dict[str, tuple[float, ...]], processes: in
             left = (time.monotonic() - begin) / number * (len(plan) - number)
             sys.stderr.write(f"\r{number}/{len(plan)}, {left:.0f} s left\x1b[K")
     return found
+
+
+@contextlib.contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """Processes that multiply matrices until the block ends."""
+    code = "import numpy as np\na = np.ones((400, 400))\nwhile True:\n    a @ a"
+    environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
+    started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def values(answers: list[dict[str, Any]], slowdown: float = 0.0, what: str = "value") -> list[float]:
@@ -149,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three processes each: a look, no proof")
     parser.add_argument("--processes", type=int, default=12)
+    parser.add_argument("--neighbours", type=int, default=1, help="processes that compute meanwhile")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path, help="write the answers to this file")
     arguments = parser.parse_args()
@@ -157,13 +173,12 @@ def main() -> None:
     if arguments.device == "cpu":
         tools = [tool for tool in tools if tool != "triton do_bench"]
     works = {f"spin:{length}": (0.0,) for length in KNOWN} | dict.fromkeys(WORKS, SLOWDOWNS)
-    answers = collect(tools, works, 3 if arguments.quick else arguments.processes, arguments.device)
+    with neighbours(arguments.neighbours):
+        answers = collect(tools, works, 3 if arguments.quick else arguments.processes, arguments.device)
     if arguments.json:
         arguments.json.write_text(json.dumps({f"{work}, {tool}": found for (work, tool), found in answers.items()}))
     console = Console()
-    console.print(
-        f"{platform.processor() or platform.machine()}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
-    )
+    console.print(f"{os.cpu_count()} CPUs, {arguments.neighbours} busy neighbours, load {os.getloadavg()[0]:.1f}")
     console.print(bias_table(answers, tools))
     console.print(spread_table(answers, tools))
     for work in WORKS:
