@@ -2,10 +2,11 @@
 
     python -m benchmarks.timer [--quick] [--processes 12] [--neighbours 1] [--device cpu] [--json FILE]
 
-Beside it run processes that compute all the time, one by default: a busy machine. Each answer comes from a fresh process
-of one thread; tools, works and repetitions are shuffled, so that whatever else the machine does hits all of them alike.
-The tables: bias on work of known length; run-to-run spread; planted slowdowns, found when the ratio of two runs exceeds
-half of what was planted, and false alarms by the same rule; seconds a measurement. The ratios are to torchbasics.
+Beside it run processes that compute all the time, one by default: a busy machine. Each answer comes from a fresh
+process of one thread; tools, works and repetitions are shuffled, so that whatever else the machine does hits all of
+them alike. The tables: bias on work of known length; run-to-run spread; planted slowdowns, found when the ratio of two
+runs exceeds half of what was planted, and false alarms by the same rule; seconds a measurement. The ratios are to
+torchbasics.
 """
 
 from __future__ import annotations

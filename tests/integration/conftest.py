@@ -12,12 +12,15 @@ import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest
 import torch
+import torch._decomp
 import torch._dynamo
 import torch._dynamo.package
 import torch._dynamo.pgo
 import torch._functorch._aot_autograd.autograd_cache
 import torch._inductor.codecache
 import torch._inductor.runtime.autotune_cache
+import torch._prims
+import torch._refs
 import torch.utils.flop_counter  # noqa: F401
 
 import pytest_torchbasics
