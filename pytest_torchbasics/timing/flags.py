@@ -9,6 +9,7 @@ UNSTABLE = "unstable"
 CONTENDED = "contended"
 FEW_SAMPLES = "few_samples"
 CPU_TIME = "cpu_time"
+SLOWED = "slowed"
 HOST_BOUND = "host_bound"
 NO_BACKLOG = "no_backlog"
 OTHER_STREAMS = "other_streams"
@@ -21,6 +22,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         UNSTABLE: "the interval of the median is wider than wanted: measure with --timer-quality=precise",
         CONTENDED: "other processes held the processor: close them, or measure at another time",
         FEW_SAMPLES: "the time was up before the first look: the number has no interval that can be trusted",
+        SLOWED: "the processor was slower than torchbasics doctor saw it (a neighbour on the same core, heat, a power "
+        "limit): times of this run compare with each other only",
         CPU_TIME: "most blocks were disturbed, so CPU time stands for wall time; time spent waiting is not in it",
         HOST_BOUND: "the host waits for the device inside the call, or cannot be hidden: the median is the latency",
         NO_BACKLOG: "the device has no sleep kernel to hide the host behind: the median is the latency",

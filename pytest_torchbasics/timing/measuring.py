@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -12,9 +12,11 @@ from ..backends import Backend, backend_for, resolve_devices, seeded
 from .accelerators import time_on_accelerator
 from .clocks import Clock, system_clock
 from .costs import costs, derived
+from .flags import SLOWED
 from .metrics import Measured, measured
 from .phases import PHASES, Work, Workload
-from .sampler import time_on_cpu
+from .ranks import median
+from .sampler import Timed, time_on_cpu
 from .stopping import QUALITIES
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from .peaks import Peaks
 
 T = TypeVar("T")
+
+#: Rows and columns of the matrix whose square is the anchor.
+ANCHOR = 128
+#: The anchor of a quiet machine varies by 3 %; a busy neighbour on the same core makes it 1.3 to 1.6 times as long.
+SLOWER = 1.15
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ def measure(
     name = str(device)
     kind = backend or backend_for(name)
     with ExitStack() as stack:
+        own_clock = clock is None
         clock = clock or stack.enter_context(system_clock(threads))
         start = clock.wall_ns()
         stack.enter_context(_gradients())
@@ -104,7 +112,7 @@ def measure(
         if kind.asynchronous:
             timed = time_on_accelerator(work, kind, name, clock.wall_ns, preset, cold=cold)
         else:
-            timed = time_on_cpu(work, clock, preset)
+            timed = time_on_cpu(work, clock, preset, _anchor() if own_clock and threads == 1 else None)
         seconds = (clock.wall_ns() - start) * 1e-9
         counted = costs(workload, found, kind, name, seed) if count else None
     # The other phases have called forward before, to see what has a gradient.
@@ -120,7 +128,7 @@ def measure(
     return Measurement(
         metrics=tuple(metrics),
         samples_ns=tuple(round(value * 1e9) for value in headline),
-        flags=timed.flags,
+        flags=(*timed.flags, *([SLOWED] if _slowed(timed, peaks) else [])),
         timer=timed.timer,
         threads=threads,
         calls_per_sample=timed.calls,
@@ -189,6 +197,24 @@ def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu",
     with _gradients(), seeded(str(device), seed):
         work = _named(PHASES, "phase", phase).work(workload, seed)
         _once(work, backend_for(device), str(device))
+
+
+def _anchor() -> Callable[[], object]:
+    """A product that takes some 40 us: long enough for the clock, 2 % of a block with the call that warms it up."""
+    import torch
+
+    factor, result = torch.ones(ANCHOR, ANCHOR), torch.empty(ANCHOR, ANCHOR)
+
+    def multiply() -> None:
+        with torch.no_grad():
+            torch.mm(factor, factor, out=result)
+
+    return multiply
+
+
+def _slowed(timed: Timed, peaks: Peaks | None) -> bool:
+    known = peaks.anchor_s if peaks is not None else None
+    return known is not None and "anchor" in timed.series and median(timed.series["anchor"]) > SLOWER * known
 
 
 def _compiling_s(work: Work, backend: Backend, device: str, clock: Clock) -> tuple[float, float]:

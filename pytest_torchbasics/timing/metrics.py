@@ -54,6 +54,7 @@ _ALL = (
     ),
     Metric("first_call", "s", "lower", "forward alone: the first call, with all that is done once"),
     Metric("wall_over_cpu", "", "none", "wall time by CPU time of the thread: above 1 it was held up"),
+    Metric("anchor", "s", "none", "a fixed product beside each block on the CPU: how fast the processor was meanwhile"),
     Metric("device", "s", "lower", "the accelerator's own time of one call, the host hidden behind a backlog"),
     Metric("host", "s", "lower", "the host's time to enqueue one call on an idle device"),
     Metric("latency", "s", "lower", "one call on an idle device until its result is there"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backends import Backend, backend_for
-from .measuring import measure
+from .measuring import Measurement, measure
 from .phases import Workload
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ class Peaks:
     Attributes:
         flop_rate: of the fastest matrix product found.
         copies: (bytes moved, bytes per second) of copies, by size.
+        anchor_s: seconds of the anchor, the fixed product beside each timing on the CPU; None on other devices.
     """
 
     flop_rate: float
     copies: tuple[tuple[int, float], ...]
+    anchor_s: float | None = None
 
     def byte_rate(self, moved: float) -> float:
         """The fastest that so many bytes can be moved: the best copy of that much or more."""
@@ -64,7 +66,7 @@ def measure_peaks(device: str, dtype: str, threads: int = 1) -> Peaks:
 
     made = torch_dtype(dtype)
     copies = tuple(_copy(device, made, size, threads) for size in COPIES)
-    return Peaks(max(_products(device, made, threads)), copies)
+    return Peaks(max(_products(device, made, threads)), copies, _anchor_s(device, threads))
 
 
 def _products(device: str, dtype: torch.dtype, threads: int) -> Iterator[float]:
@@ -89,9 +91,19 @@ def _copy(device: str, dtype: torch.dtype, size: int, threads: int) -> tuple[int
     return 2 * size, 2 * size / _seconds(target.copy_, (source,), device, threads)
 
 
+def _anchor_s(device: str, threads: int) -> float | None:
+    import torch
+
+    metrics = _measured(torch.neg, (torch.ones(1000, device=device),), device, threads).metrics
+    return next((metric.value for metric in metrics if metric.metric == "anchor"), None)
+
+
 def _seconds(call: Callable[..., Any], inputs: tuple[Any, ...], device: str, threads: int) -> float:
-    measurement = measure(Workload(call, inputs), "forward", device, threads=threads, quality="quick", count=False)
-    return min(measurement.samples_ns) * 1e-9
+    return min(_measured(call, inputs, device, threads).samples_ns) * 1e-9
+
+
+def _measured(call: Callable[..., Any], inputs: tuple[Any, ...], device: str, threads: int) -> Measurement:
+    return measure(Workload(call, inputs), "forward", device, threads=threads, quality="quick", count=False)
 
 
 def keep(peaks: Mapping[str, Peaks], device: str, threads: int) -> Path:
@@ -115,7 +127,8 @@ def kept(device: str, dtype: str, threads: int) -> Peaks | None:
     """What `keep` kept for a device like this one; None if nothing was, or the file is damaged."""
     found: Any = _read(_path()).get(_key(device, threads), {}).get(dtype)
     try:
-        return Peaks(float(found["flop_rate"]), tuple((int(size), float(rate)) for size, rate in found["copies"]))
+        copies = tuple((int(size), float(rate)) for size, rate in found["copies"])
+        return Peaks(float(found["flop_rate"]), copies, None if found["anchor_s"] is None else float(found["anchor_s"]))
     except (TypeError, KeyError, ValueError):
         return None
 

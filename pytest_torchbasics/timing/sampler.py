@@ -92,14 +92,32 @@ class Block:
     samples: tuple[Sample, ...]
 
 
-def time_on_cpu(work: Work, clock: Clock, quality: Quality) -> Timed:
-    """Measure work that is done when the call returns."""
+def time_on_cpu(work: Work, clock: Clock, quality: Quality, anchor: Callable[[], object] | None = None) -> Timed:
+    """Measure work that is done when the call returns.
+
+    Args:
+        work: what to call.
+        clock: of the thread.
+        quality: when to stop.
+        anchor: fixed work that is timed after each block, and tells how fast the processor is meanwhile.
+    """
     warm = warm_up(work, clock.wall_ns)
     plan = plan_for(work, warm.call_s)
-    blocks, stable = collect(lambda: take_block(work, plan, clock), lambda block: block.value_s, quality, clock.wall_ns)
+    anchors: list[float] = []
+
+    def take() -> Block:
+        block = take_block(work, plan, clock)
+        if anchor is not None:
+            anchor()  # whose data the work has thrown out of the cache
+            anchors.append(take_sample(Work(anchor), 1, clock).wall_ns * 1e-9)
+        return block
+
+    blocks, stable = collect(take, lambda block: block.value_s, quality, clock.wall_ns)
     series = {"median": tuple(block.value_s for block in blocks)}
     if clock.cpu_ns is not None:
         series["wall_over_cpu"] = tuple(_wall_over_cpu(block.samples) for block in blocks)
+    if anchors:
+        series["anchor"] = tuple(anchors)
     return Timed(
         warm.first_call_s,
         series,

@@ -13,8 +13,9 @@ from torch import nn
 
 from pytest_torchbasics import Tensor, layer, measure_case, op
 from pytest_torchbasics.results.rows import MetricValue
-from pytest_torchbasics.timing import FLAGS, METRICS, PHASES, DoesNotApply, Measured, Workload, measure
+from pytest_torchbasics.timing import FLAGS, METRICS, PHASES, DoesNotApply, Measured, Workload, flags, measure
 from pytest_torchbasics.timing.clocks import Clock, system_clock
+from pytest_torchbasics.timing.peaks import Peaks
 from pytest_torchbasics.timing.workloads import workload
 from pytest_torchbasics.trials import Trial
 
@@ -204,3 +205,18 @@ def test_timing_is_imported_without_torch():
     code = "import sys, pytest_torchbasics.timing; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+def test_beside_each_block_a_fixed_product_tells_how_fast_the_processor_is():
+    work = workload(Trial(op("abs", torch.abs, Tensor(64)), "cpu", "float32"))
+    found = {m.metric: m for m in measure(work, "forward", quality="quick").metrics}
+    assert 0 < found["anchor"].value < 0.1
+    assert found["anchor"].n == found["median"].n
+    assert "anchor" not in {m.metric for m in measure(work, "forward", quality="quick", threads=2).metrics}
+
+
+@pytest.mark.parametrize(("known", "slowed"), [(1e-9, True), (10.0, False), (None, False)])
+def test_a_processor_slower_than_the_doctor_saw_it_is_flagged(known, slowed):
+    work = workload(Trial(op("abs", torch.abs, Tensor(64)), "cpu", "float32"))
+    peaks = Peaks(1e12, ((1024, 1e12),), known)
+    assert (flags.SLOWED in measure(work, "forward", quality="quick", peaks=peaks).flags) is slowed

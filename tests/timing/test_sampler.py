@@ -174,3 +174,15 @@ def test_the_timer_tells_which_clocks_there_were():
     timed = time_on_cpu(world.work, alone, STANDARD)
     assert timed.timer == "wall"
     assert "wall_over_cpu" not in timed.series
+
+
+def test_the_anchor_is_timed_after_each_block_and_is_not_in_its_value():
+    world = World([100 * US])
+
+    def anchor() -> None:
+        world.wall += 40 * US
+        world.cpu += 40 * US
+
+    timed = time_on_cpu(world.work, world.clock, QUALITIES["quick"], anchor)
+    assert timed.series["anchor"] == (pytest.approx(40e-6),) * len(timed.series["median"])
+    assert timed.series["median"] == (pytest.approx(100e-6),) * len(timed.series["median"])
