@@ -99,14 +99,14 @@ def bias_table(answers: Answers, tools: list[str]) -> Table:
     return table
 
 
-def spread_table(answers: Answers, tools: list[str]) -> Table:
+def spread_table(answers: Answers, tools: list[str], works: list[str]) -> Table:
     """The run-to-run spread of each tool, and by how many times it is ours."""
     table = Table(title="Run-to-run spread over fresh processes: coefficient of variation, % (times ours)")
-    for head in ("tool", *WORKS):
+    for head in ("tool", *works):
         table.add_column(head, justify="left" if head == "tool" else "right")
-    ours = {work: spread(values(answers[work, "torchbasics"])) for work in WORKS}
+    ours = {work: spread(values(answers[work, "torchbasics"])) for work in works}
     for tool in tools:
-        found = {work: values(answers[work, tool]) for work in WORKS}
+        found = {work: values(answers[work, tool]) for work in works}
         cells = [f"{100 * spread(v):.2f} ({spread(v) / ours[w]:.1f}x)" if v else "-" for w, v in found.items()]
         table.add_row(tool, *cells)
     return table
@@ -129,25 +129,25 @@ def detection_table(answers: Answers, tools: list[str], work: str) -> Table:
     return table
 
 
-def cost_table(answers: Answers, tools: list[str]) -> Table:
+def cost_table(answers: Answers, tools: list[str], works: list[str]) -> Table:
     """The median and longest seconds that one measurement took."""
     table = Table(title="Seconds a measurement: median (longest)")
-    for head in ("tool", *WORKS):
+    for head in ("tool", *works):
         table.add_column(head, justify="left" if head == "tool" else "right")
     for tool in tools:
-        found = [sorted(values(answers[work, tool], what="cost")) for work in WORKS]
+        found = [sorted(values(answers[work, tool], what="cost")) for work in works]
         table.add_row(tool, *(f"{v[len(v) // 2]:.2f} ({v[-1]:.2f})" if v else "-" for v in found))
     return table
 
 
-def misses(answers: Answers) -> list[str]:
+def misses(answers: Answers, works: list[str]) -> list[str]:
     """The figures that our timer did not reach."""
     found = []
     for length in KNOWN:
         ours = answers[f"spin:{length}", "torchbasics"]
-        if abs(off := bias(values(ours), [a["seconds"] for a in ours])) > BIAS:
+        if ours and abs(off := bias(values(ours), [a["seconds"] for a in ours])) > BIAS:
             found.append(f"bias {100 * off:+.2f} % at {length * 1e6:g} us, wanted within {100 * BIAS:g} %")
-    for work in WORKS:
+    for work in works:
         ours = answers[work, "torchbasics"]
         if work.startswith("cnn") and (cv := spread(values(ours))) > SPREAD:
             found.append(f"spread {100 * cv:.2f} % of {work}, wanted {100 * SPREAD:g} %")
@@ -167,25 +167,29 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=12)
     parser.add_argument("--neighbours", type=int, default=1, help="processes that compute meanwhile")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--work", action="append", choices=WORKS, help="only this one, and no bias; may be repeated")
     parser.add_argument("--json", type=Path, help="write the answers to this file")
     arguments = parser.parse_args()
     modules = {"pytest-torch": "pytest_torch", "triton do_bench": "triton"}
     tools = [tool for tool in TOOLS if importlib.util.find_spec(modules.get(tool, "torch"))]
     if arguments.device == "cpu":
         tools = [tool for tool in tools if tool != "triton do_bench"]
-    works = {f"spin:{length}": (0.0,) for length in KNOWN} | dict.fromkeys(WORKS, SLOWDOWNS)
+    works = {} if arguments.work else {f"spin:{length}": (0.0,) for length in KNOWN}
+    works |= dict.fromkeys(arguments.work or WORKS, SLOWDOWNS)
     with neighbours(arguments.neighbours):
         answers = collect(tools, works, 3 if arguments.quick else arguments.processes, arguments.device)
     if arguments.json:
         arguments.json.write_text(json.dumps({f"{work}, {tool}": found for (work, tool), found in answers.items()}))
     console = Console()
     console.print(f"{os.cpu_count()} CPUs, {arguments.neighbours} busy neighbours, load {os.getloadavg()[0]:.1f}")
-    console.print(bias_table(answers, tools))
-    console.print(spread_table(answers, tools))
-    for work in WORKS:
+    chosen = [work for work in WORKS if work in works]
+    if not arguments.work:
+        console.print(bias_table(answers, tools))
+    console.print(spread_table(answers, tools, chosen))
+    for work in chosen:
         console.print(detection_table(answers, tools, work))
-    console.print(cost_table(answers, tools))
-    for line in misses(answers):
+    console.print(cost_table(answers, tools, chosen))
+    for line in misses(answers, chosen):
         console.print(f"missed: {line}")
 
 
