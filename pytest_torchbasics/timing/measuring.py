@@ -14,7 +14,7 @@ from .clocks import Clock, system_clock
 from .costs import costs, derived
 from .flags import SLOWED
 from .metrics import Measured, measured
-from .phases import PHASES, Work, Workload
+from .phases import PHASES, DoesNotApply, Work, Workload
 from .ranks import median
 from .sampler import Timed, time_on_cpu
 from .stopping import QUALITIES
@@ -103,6 +103,7 @@ def measure(
         own_clock = clock is None
         clock = clock or stack.enter_context(system_clock(threads))
         start = clock.wall_ns()
+        stack.enter_context(_shapes_that_stay())
         stack.enter_context(_gradients())
         stack.enter_context(_threads(threads))
         stack.enter_context(seeded(name, seed, kind))
@@ -194,7 +195,7 @@ def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu",
     Raises:
         DoesNotApply: the phase has no meaning for the workload.
     """
-    with _gradients(), seeded(str(device), seed):
+    with _shapes_that_stay(), _gradients(), seeded(str(device), seed):
         work = _named(PHASES, "phase", phase).work(workload, seed)
         _once(work, backend_for(device), str(device))
 
@@ -248,6 +249,17 @@ def _gradients() -> Iterator[None]:
 
     with torch.inference_mode(False), torch.enable_grad():
         yield
+
+
+@contextmanager
+def _shapes_that_stay() -> Iterator[None]:
+    """Where the gradients that were made for one result do not fit the next one, the phase does not apply."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Mismatch in shape: grad_output" not in str(error):
+            raise
+        raise DoesNotApply("the shapes of its outputs change from call to call, so no gradient fits them") from error
 
 
 @contextmanager

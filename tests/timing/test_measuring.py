@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 from dataclasses import fields
+from itertools import cycle
 
 import pytest
 import torch
@@ -220,3 +221,15 @@ def test_a_processor_slower_than_the_doctor_saw_it_is_flagged(known, slowed):
     work = workload(Trial(op("abs", torch.abs, Tensor(64)), "cpu", "float32"))
     peaks = Peaks(1e12, ((1024, 1e12),), known)
     assert (flags.SLOWED in measure(work, "forward", quality="quick", peaks=peaks).flags) is slowed
+
+
+@pytest.mark.parametrize("phase", ["backward", "forward_backward"])
+def test_outputs_whose_shapes_change_have_no_backward(phase):
+    lengths = cycle([3, 4])
+
+    def growing(x):
+        return x.repeat(next(lengths))
+
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(DoesNotApply, match="the shapes of its outputs change from call to call"):
+        measure(Workload(growing, (x,), (x,)), phase, quality="quick")
