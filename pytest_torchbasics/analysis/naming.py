@@ -51,7 +51,7 @@ def _by_sizes_and_threads(frame: pd.DataFrame) -> pd.DataFrame:
     several = timed & (frame["threads"].where(timed).groupby(case).transform("nunique") > 1)
     if not several.any() and not (sizes != "").any():
         return frame
-    number = frame["threads"].astype(str) + " threads"
+    number = frame["threads"].astype(str) + (frame["threads"] != 1).map({True: " threads", False: " thread"})
     case = case + (" " + sizes).where(sizes != "", "") + (" " + number).where(several, "")
     renamed: pd.DataFrame = frame.assign(case=case, sizes="")
     return renamed

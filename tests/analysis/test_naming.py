@@ -9,7 +9,7 @@ from pytest_torchbasics.analysis.naming import told_apart
 from pytest_torchbasics.analysis.summary import support_table
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.rows import Row
-from tests.results.making import check_cell, checked, write_run
+from tests.results.making import check_cell, checked, timed, timing_cell, write_run
 
 TUTORIAL, TORCH_NN = "suites/tutorial/test_tutorial.py::test_correct", "suites/torch_nn/test_torch_nn.py::test_correct"
 
@@ -66,4 +66,21 @@ def test_cells_of_an_unknown_test_are_no_suite_s(tmp_path: Path) -> None:
 
 def test_telling_apart_twice_changes_nothing(tmp_path: Path) -> None:
     frame = told_apart(load(write_run(tmp_path, [of(TUTORIAL, "relu"), of(TORCH_NN, "relu")])))
+    assert told_apart(frame)["case"].tolist() == frame["case"].tolist()
+
+
+def test_sizes_and_threads_tell_timings_of_a_case_apart(tmp_path: Path) -> None:
+    rows = [
+        timed(dataclasses.replace(timing_cell("relu", threads=threads), sizes=sizes), 1e-3)
+        for threads in (1, 2)
+        for sizes in ("N=1", "")
+    ]
+    frame = told_apart(load(write_run(tmp_path, [*rows, checked(check_cell("relu"))])))
+    assert sorted(set(frame["case"])) == [
+        "relu",
+        "relu 1 thread",
+        "relu 2 threads",
+        "relu N=1 1 thread",
+        "relu N=1 2 threads",
+    ]
     assert told_apart(frame)["case"].tolist() == frame["case"].tolist()

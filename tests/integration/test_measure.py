@@ -157,7 +157,7 @@ def test_sizes_and_threads_are_axes_of_timing_alone(run: Run, pytester: pytest.P
     found = timed[["case", "sizes", "threads"]].astype(str).values.tolist()
     assert found == [[c, s, t] for c, s in (("relu", "N=1"), ("relu", "N=64"), ("abs", "")) for t in "12"]
     assert timed["timer"].astype(str).tolist() == ["hybrid", "wall"] * 3
-    result.stdout.fnmatch_lines(["*relu N=1 1 threads*", "*relu N=64 2 threads*", "*abs 2 threads*"])
+    result.stdout.fnmatch_lines(["*relu N=1 1 thread *", "*relu N=64 2 threads*", "*abs 2 threads*"])
 
 
 def test_other_modes_are_timed_and_not_checked(run: Run, pytester: pytest.Pytester) -> None:
