@@ -18,6 +18,8 @@ import torch._dynamo.package
 import torch._dynamo.pgo
 import torch._functorch._aot_autograd.autograd_cache
 import torch._inductor.codecache
+import torch._inductor.compile_fx
+import torch._inductor.inductor_prims
 import torch._inductor.runtime.autotune_cache
 import torch._prims
 import torch._refs
