@@ -39,7 +39,7 @@ def costs(workload: Workload, phase: Phase, backend: Backend, device: str, seed:
 
     Operations and traffic are those of the function as it is written: what a compiler fuses is not known.
     """
-    plain = dataclasses.replace(workload, call=workload.plain or workload.call)
+    plain = dataclasses.replace(workload, call=workload.call if workload.plain is None else workload.plain)
     work = phase.work(plain, seed)
     arguments = _arguments(work)
     with _counter() as counter:

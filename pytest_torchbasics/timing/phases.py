@@ -150,7 +150,7 @@ def _call_counting_bytes(workload: Workload) -> tuple[Any, int]:
     """One call as written, and the bytes of what its graph keeps, without those of inputs and parameters."""
     import torch
 
-    call = workload.plain or workload.call
+    call = workload.call if workload.plain is None else workload.plain
     make = workload.fresh_inputs or (lambda: workload.inputs)
     inputs = make()
     lasting = [*workload.leaves, *(tensor for _, tensor in _tensors(workload.inputs, ()))]
