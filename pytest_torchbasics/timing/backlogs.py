@@ -78,14 +78,11 @@ class Bench:
 
     def prepared(self, calls: int) -> list[tuple[Any, ...]]:
         """The arguments of some calls."""
-        prepare = self.work.prepare
-        return [() if prepare is None else (prepare(),) for _ in range(calls)]
+        return [self.work.arguments() for _ in range(calls)]
 
     def within_memory(self, calls: int) -> int:
         """As many of the calls as may be prepared at once."""
-        if self.work.prepare is None:
-            return calls
-        return min(calls, max(1, PREPARED_BYTES // max(1, self.work.bytes_each)))
+        return self.work.within(PREPARED_BYTES, calls)
 
 
 def find_batch(bench: Bench, sleep: Backlog, host: float, latency: float) -> Batch | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..backends import Backend
 from .metrics import Measured, measured
-from .phases import Phase, Work, Workload
+from .phases import Work
 
 if TYPE_CHECKING:
     import torch
@@ -34,18 +33,19 @@ class Costs:
     peak_bytes: int | None
 
 
-def costs(workload: Workload, phase: Phase, backend: Backend, device: str, seed: int) -> Costs:
-    """Count what one call of a phase costs. It runs twice, untimed.
+def costs(work: Work, written: Work, backend: Backend, device: str) -> Costs:
+    """Count what one call costs. It runs twice, untimed.
 
-    Operations and traffic are those of the function as it is written: what a compiler fuses is not known.
+    Args:
+        work: what is timed, whose memory is counted.
+        written: the same as it is written, whose operations and traffic are: what a compiler fuses is not known.
+        backend: of the device.
+        device: where both run.
     """
-    plain = dataclasses.replace(workload, call=workload.call if workload.plain is None else workload.plain)
-    work = phase.work(plain, seed)
-    arguments = _arguments(work)
+    arguments = written.arguments()
     with _counter() as counter:
-        work.call(*arguments)
-    timed = phase.work(workload, seed)
-    peak = backend.peak_of(timed.call, lambda: _arguments(timed), device)
+        written.call(*arguments)
+    peak = backend.peak_of(work.call, work.arguments, device)
     return Costs(counter.flops or None, counter.bytes_moved or None, peak)
 
 
@@ -65,10 +65,6 @@ def derived(found: Costs, parameters: int | None, seconds: float, peaks: Peaks |
     if peaks is not None and seconds > 0:
         values["roofline_share"] = peaks.shortest_s(found.flops, found.bytes_moved) / seconds or None
     return [measured(name, [value]) for name, value in values.items() if value is not None]
-
-
-def _arguments(work: Work) -> tuple[Any, ...]:
-    return () if work.prepare is None else (work.prepare(),)
 
 
 def _counter() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..backends import Backend, backend_for, resolve_devices, seeded
@@ -14,7 +14,7 @@ from .clocks import Clock, system_clock
 from .costs import costs, derived
 from .flags import SLOWED
 from .metrics import Measured, measured
-from .phases import PHASES, DoesNotApply, Work, Workload
+from .phases import PHASES, DoesNotApply, Phase, Work, Workload
 from .ranks import median
 from .sampler import Timed, time_on_cpu
 from .stopping import QUALITIES
@@ -84,7 +84,7 @@ def measure(
         backend: of the device; found by the device's name if None.
         seed: of the gradients that backward begins with, and of the default generators meanwhile.
         clock: the system's if None.
-        count: count operations, traffic and memory too, by three more calls.
+        count: count operations, traffic and memory too, by two more calls.
         peaks: of the machine, for the share of its roofline.
         cold: measure an accelerator's time after its cache was cleared too (`device_cold`).
 
@@ -115,7 +115,7 @@ def measure(
         else:
             timed = time_on_cpu(work, clock, preset, _anchor() if own_clock and threads == 1 else None)
         seconds = (clock.wall_ns() - start) * 1e-9
-        counted = costs(workload, found, kind, name, seed) if count else None
+        counted = costs(work, _written(work, workload, found, seed), kind, name) if count else None
     # The other phases have called forward before, to see what has a gradient.
     first_call_s = timed.first_call_s if compiling is None else compiling[0]
     first = {"first_call": (first_call_s,)} if phase == "forward" else {}
@@ -228,11 +228,15 @@ def _compiling_s(work: Work, backend: Backend, device: str, clock: Clock) -> tup
     return times[0], max(0.0, times[0] - times[1])
 
 
+def _written(work: Work, workload: Workload, phase: Phase, seed: int) -> Work:
+    """The work of the function as it was written: the very same unless the mode compiles or wraps it."""
+    if workload.as_written is workload.call:
+        return work
+    return phase.work(replace(workload, call=workload.as_written), seed)
+
+
 def _once(work: Work, backend: Backend, device: str) -> None:
-    if work.prepare is None:
-        work.call()
-    else:
-        work.call(work.prepare())
+    work.call(*work.arguments())
     backend.synchronize(device)
 
 

@@ -49,6 +49,11 @@ class Workload:
     compiles: bool = False
     parameters: int | None = None
 
+    @property
+    def as_written(self) -> Callable[..., Any]:
+        """`plain`, or `call` itself."""
+        return self.call if self.plain is None else self.plain
+
 
 @dataclass(frozen=True)
 class Work:
@@ -63,6 +68,14 @@ class Work:
     call: Callable[..., Any]
     prepare: Callable[[], Any] | None = None
     bytes_each: int = 0
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What one call takes, made now."""
+        return () if self.prepare is None else (self.prepare(),)
+
+    def within(self, memory: int, calls: int) -> int:
+        """As many of the calls, but one, as can be prepared at once in so many bytes."""
+        return calls if self.prepare is None else min(calls, max(1, memory // max(1, self.bytes_each)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,6 @@ def _call_counting_bytes(workload: Workload) -> tuple[Any, int]:
     """One call as written, and the bytes of what its graph keeps, without those of inputs and parameters."""
     import torch
 
-    call = workload.call if workload.plain is None else workload.plain
     make = workload.fresh_inputs or (lambda: workload.inputs)
     inputs = make()
     lasting = [*workload.leaves, *(tensor for _, tensor in _tensors(workload.inputs, ()))]
@@ -164,10 +176,10 @@ def _call_counting_bytes(workload: Workload) -> tuple[Any, int]:
 
     try:
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            outputs = call(*inputs)
+            outputs = workload.as_written(*inputs)
     except RuntimeError:
         # torch.func's transforms inside the call refuse such hooks: count the outputs alone.
-        return call(*make()), 0
+        return workload.as_written(*make()), 0
     for tensor in lasting:
         if tensor.layout == torch.strided:
             held.pop(tensor.untyped_storage().data_ptr(), None)

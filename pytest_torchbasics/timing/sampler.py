@@ -156,9 +156,8 @@ def warm_up(
 def plan_for(work: Work, call_s: float) -> Plan:
     """Samples of at least 60 us and a block of 2.5 ms, for calls of this length."""
     call_s = max(call_s, 1e-9)
-    calls = max(1, math.ceil(SAMPLE_S / call_s - 1e-9))  # 60e-6 / 1e-6 is a little more than 60
-    if work.prepare is not None:
-        calls = min(calls, max(1, PREPARED_BYTES // max(1, work.bytes_each)))
+    enough = max(1, math.ceil(SAMPLE_S / call_s - 1e-9))  # 60e-6 / 1e-6 is a little more than 60
+    calls = work.within(PREPARED_BYTES, enough)
     return Plan(
         untimed=1 if call_s > LONG_CALL_S else UNTIMED_CALLS,
         calls=calls,

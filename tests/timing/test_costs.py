@@ -26,7 +26,8 @@ CONV = layer("conv", lambda: nn.Conv2d(3, 4, 3), Tensor("N", 3, 8, 8))
 
 def counted(call: Callable[..., Any], *inputs: torch.Tensor, phase: str = "forward") -> Costs:
     leaves = tuple(tensor for tensor in inputs if tensor.requires_grad)
-    return costs(Workload(call, inputs, leaves), PHASES[phase], backend_for("cpu"), "cpu", 0)
+    work = PHASES[phase].work(Workload(call, inputs, leaves), 0)
+    return costs(work, work, backend_for("cpu"), "cpu")
 
 
 def metrics(measurement: Measurement) -> dict[str, float]:
@@ -43,7 +44,8 @@ def test_forward_and_backward_are_counted_as_torch_counts_them() -> None:
         result = work.call(*work.inputs)
     with FlopCounterMode(display=False) as both:
         work.call(*work.inputs).backward(torch.ones_like(result))
-    found = {phase: costs(work, PHASES[phase], backend_for("cpu"), "cpu", 0).flops for phase in PHASES}
+    works = {name: phase.work(work, 0) for name, phase in PHASES.items()}
+    found = {name: costs(each, each, backend_for("cpu"), "cpu").flops for name, each in works.items()}
     assert found["forward"] == forward.get_total_flops() > 0
     assert found["forward_backward"] == both.get_total_flops()
     assert found["backward"] == both.get_total_flops() - forward.get_total_flops()
