@@ -25,7 +25,10 @@ class Progress:
     def __init__(self, reporter: pytest.TerminalReporter, cells: Mapping[str, Cell]) -> None:
         self.writer = reporter._tw
         self.cells = cells
-        self.left = {nodeid: _group(cell) for nodeid, cell in cells.items()}
+        #: By group, so that what is left is summed over a few dozen groups and not over all cells at each.
+        self.left: dict[str, set[str]] = defaultdict(set)
+        for nodeid, cell in cells.items():
+            self.left[_group(cell)].add(nodeid)
         self.took: dict[str, float] = defaultdict(float)
         self.ended: dict[str, int] = defaultdict(int)
         self.shown = False
@@ -52,17 +55,18 @@ class Progress:
             self.took[group] += report.duration
             if report.when == "teardown":
                 self.ended[group] += 1
-                self.left.pop(report.nodeid, None)
+                self.left[group].discard(report.nodeid)
 
     def remaining_s(self) -> float | None:
         """Seconds for the cells that are left, if they take as long as those like them; None before one ended."""
         if not self.ended:
             return None
         mean = sum(self.took.values()) / sum(self.ended.values())
-        return sum(self.took[g] / self.ended[g] if self.ended[g] else mean for g in self.left.values())
+        typical = {group: self.took[group] / self.ended[group] if self.ended[group] else mean for group in self.left}
+        return sum(typical[group] * len(nodeids) for group, nodeids in self.left.items())
 
     def _line(self, cell: Cell) -> str:
-        number = len(self.cells) - len(self.left) + 1
+        number = len(self.cells) - sum(map(len, self.left.values())) + 1
         remaining = self.remaining_s()
         still = f", {clock_time(remaining)} left" if remaining is not None else ""
         what = " ".join(filter(None, (cell.case, cell.check or cell.phase, cell.device, cell.dtype)))
