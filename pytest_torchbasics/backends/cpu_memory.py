@@ -48,7 +48,7 @@ def _highest(events: Sequence[Mapping[str, Any]]) -> int:
     begin = next(event["ts"] for event in events if event.get("name") == _CALL)
     blocks = [event for event in events if event.get("name") == "[memory]" and event["args"]["Device Type"] == 0]
     since = sorted((block for block in blocks if block["ts"] >= begin), key=lambda block: block["ts"])
-    return max(0, *itertools.accumulate(int(block["args"]["Bytes"]) for block in since), 0)
+    return max(itertools.accumulate((int(block["args"]["Bytes"]) for block in since), initial=0))
 
 
 @contextmanager

@@ -41,9 +41,9 @@ def _calls(trial: Trial, inputs: Arguments) -> Outcome | None:
             f"the arguments are changed by the call: {now}, before {shape}",
             "a list is emptied or extended, requires_grad is switched on, or a tensor is resized: work on a copy",
         )
-    if (name := first_difference(tensors(given), before)) is not None:
+    if (name := first_difference(tensors(given), before, "input")) is not None:
         return failed(
-            f"{name.replace('output', 'input')} is changed by the call",
+            f"{name} is changed by the call",
             "an in-place operation (trailing underscore, inplace=True, out=) works on the input: clone it first",
         )
     after = _state(subject.module)

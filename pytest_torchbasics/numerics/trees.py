@@ -74,12 +74,17 @@ def identical(first: torch.Tensor, second: torch.Tensor) -> bool:
     return bool(((first == second) | ((first != first) & (second != second))).all())
 
 
-def first_difference(first: Sequence[Leaf], second: Sequence[Leaf]) -> str | None:
-    """The name of the first output of two results that is not bit for bit the same; None if all are."""
+def first_difference(first: Sequence[Leaf], second: Sequence[Leaf], what: str = "output") -> str | None:
+    """The name of the first tensor of two lists that is not bit for bit the same; None if all are.
+
+    Args:
+        first, second: outputs, or what else is named.
+        what: how one of them is called: `output[0]`, `the number of outputs`.
+    """
     if len(first) != len(second):
-        return "the number of outputs"
+        return f"the number of {what}s"
     pairs = zip(first, second, strict=True)
-    return next((f"output{a.path}" for a, b in pairs if not identical(a.value, b.value)), None)
+    return next((f"{what}{a.path}" for a, b in pairs if not identical(a.value, b.value)), None)
 
 
 def kept(tree: Any) -> list[Leaf]:
