@@ -52,11 +52,12 @@ class Part:
         execute: makes the function that is called of the one that was given.
         convert: makes the tensor that is given (an input, a parameter) of the one that was made.
         why_not: why it has no meaning there; None if it has.
-        choices: what may stand after the colon; called only for a choice that needs it, as it may import torch.
+        choices: what may stand after the colon; called only where something does, as it may import torch.
         checked: the checks run in it too. The others are ways to be fast, each with a check of its own.
         compiles: the first call compiles.
         isolated: a failure leaves the process unusable, so it runs in one of its own.
         training: the module is in training mode.
+        narrows: it computes in another dtype than the one under test.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Part:
     compiles: bool = False
     isolated: bool = False
     training: bool = True
+    narrows: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def parse_mode(name: str) -> Mode:
             known = ", ".join(PARTS)
             raise ModeError(f"unknown mode {text!r}{near}; there are: {known}, and several of them joined by +")
         part = PARTS[head]
-        if colon and choice not in _EASY_CHOICES.get(head, ()) and choice not in (choices := part.choices()):
+        if colon and choice not in (choices := part.choices()):
             raise ModeError(f"mode {text!r}: {choice!r} is none of {', '.join(choices) or '(it has no choices)'}")
         parts.append((part, choice))
     heads = [part.name for part, _ in parts]
@@ -251,6 +253,7 @@ _ALL = (
         _autocast,
         why_not=_autocast_why_not,
         choices=lambda: AUTOCAST_DTYPES,
+        narrows=True,
     ),
     Part("channels_last", "images and volumes with the channels innermost in memory", convert=_channels_last),
     Part(
@@ -262,5 +265,3 @@ _ALL = (
 )
 
 PARTS: Mapping[str, Part] = MappingProxyType({part.name: part for part in _ALL})
-#: Choices that are known without torch.
-_EASY_CHOICES: Mapping[str, Sequence[str]] = {"compile": COMPILE_MODES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from .clocks import Clock, system_clock
@@ -38,12 +39,11 @@ def measure_noise(threads: int = 1, clock: Clock | None = None) -> Noise:
 
     a = torch.ones(128, 128)
     work = Workload(torch.matmul, (a, a))
-    with system_clock(threads) as system:
+    with system_clock(threads) if clock is None else nullcontext(clock) as used:
         found = [
-            measure(work, "forward", threads=threads, quality="quick", clock=clock or system, count=False)
+            measure(work, "forward", threads=threads, quality="quick", clock=used, count=False)
             for _ in range(MEASUREMENTS)
         ]
-        run_delay = (clock or system).delay_ns is not None
     medians = [measurement.metrics[0].value for measurement in found]
     ratios = [m.value for measurement in found for m in measurement.metrics if m.metric == "wall_over_cpu"]
     flags = Counter(flag for measurement in found for flag in measurement.flags)
@@ -51,5 +51,5 @@ def measure_noise(threads: int = 1, clock: Clock | None = None) -> Noise:
         statistics.pstdev(medians) / statistics.fmean(medians),
         statistics.fmean(ratios) if ratios else None,
         tuple(sorted(flags.items())),
-        run_delay,
+        used.delay_ns is not None,
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backends import Backend, backend_for
+from ..modes import parse_mode
+from ..results.files import replace_file, to_json
 from .measuring import Measurement, measure
 from .phases import Workload
 
@@ -111,15 +113,16 @@ def keep(peaks: Mapping[str, Peaks], device: str, threads: int) -> Path:
 
     Returns:
         The file.
+
+    Raises:
+        OSError, ResultError: there can be no such folder, or the file cannot be written.
     """
     path = _path()
     kept = _read(path)
     entry = kept.setdefault(_key(device, threads), {})
     entry |= {dtype: asdict(found) for dtype, found in peaks.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, to_json(kept))
     return path
 
 
@@ -135,7 +138,7 @@ def kept(device: str, dtype: str, threads: int) -> Peaks | None:
 
 def peaks_for(trial: Trial, threads: int) -> Peaks | None:
     """What was kept for the device and dtype of a trial; None where the mode computes in another dtype."""
-    return None if "autocast" in trial.mode else kept(trial.device, trial.dtype, threads)
+    return None if parse_mode(trial.mode).any("narrows") else kept(trial.device, trial.dtype, threads)
 
 
 def _path() -> Path:

@@ -35,13 +35,13 @@ def workload(trial: Trial, sizes: str = "") -> Workload:
         raise DoesNotApply(reason)
     module = trial.subject(training=mode.all("training")).module
     target = module if module is not None else trial.case.target
+    parameters = [] if module is None else list(module.parameters())
     inputs = trial.timing_sample(sizes)
     if mode.converts:
         inputs = map_tensors(lambda tensor: _converted(mode, tensor), inputs)
-        for parameter in [] if module is None else module.parameters():
+        for parameter in parameters:
             parameter.data = mode.convert(parameter.data)
-    wanted = [leaf.value for leaf in tensors(inputs)]
-    wanted += [] if module is None else list(module.parameters())
+    wanted = [*(leaf.value for leaf in tensors(inputs)), *parameters]
     leaves = {id(tensor): tensor for tensor in wanted if tensor.requires_grad}
     return Workload(
         call=mode.execute(target, trial.device, trial.dtype),
@@ -50,7 +50,7 @@ def workload(trial: Trial, sizes: str = "") -> Workload:
         fresh_inputs=(lambda: map_tensors(torch.Tensor.clone, inputs)) if _changes_inputs(trial, sizes) else None,
         plain=mode.as_written().execute(target, trial.device, trial.dtype),
         compiles=mode.any("compiles"),
-        parameters=None if module is None else sum(parameter.numel() for parameter in module.parameters()),
+        parameters=None if module is None else sum(parameter.numel() for parameter in parameters),
     )
 
 
