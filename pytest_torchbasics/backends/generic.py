@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .base import Backend
-
-if TYPE_CHECKING:
-    import torch
+from .streams import ModuleBackend
 
 
-class GenericBackend(Backend):
+class GenericBackend(ModuleBackend):
     """The devices behind torch.accelerator, and torch's module of the kind for names and random state."""
 
     def __init__(self, kind: str) -> None:
@@ -50,19 +47,6 @@ class GenericBackend(Backend):
         import torch
 
         torch.accelerator.synchronize(device)
-
-    def manual_seed(self, seed: int) -> None:
-        """Seed the current device's default generator."""
-        self.module.manual_seed(seed)
-
-    def rng_state(self, device: str) -> torch.Tensor:
-        """The state of the device's default generator."""
-        state: torch.Tensor = self.module.get_rng_state(device)
-        return state
-
-    def set_rng_state(self, state: torch.Tensor, device: str) -> None:
-        """Put the device's default generator into a state taken by `rng_state`."""
-        self.module.set_rng_state(state, device)
 
     @contextmanager
     def active(self, device: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,7 +23,29 @@ _CALIBRATION_CYCLES = 100_000
 _CLEARED_BYTES = 256 * 2**20
 
 
-class StreamBackend(Backend):
+class ModuleBackend(Backend):
+    """Devices with a module of torch for their random state, made like torch.cuda."""
+
+    @property
+    @abc.abstractmethod
+    def module(self) -> Any:
+        """The module of torch for the kind."""
+
+    def manual_seed(self, seed: int) -> None:
+        """Seed the current device's default generator."""
+        self.module.manual_seed(seed)
+
+    def rng_state(self, device: str) -> torch.Tensor:
+        """The state of the device's default generator."""
+        state: torch.Tensor = self.module.get_rng_state(device)
+        return state
+
+    def set_rng_state(self, state: torch.Tensor, device: str) -> None:
+        """Put the device's default generator into a state taken by `rng_state`."""
+        self.module.set_rng_state(state, device)
+
+
+class StreamBackend(ModuleBackend):
     """GPUs behind `torch.<kind>`, such as torch.cuda and torch.xpu."""
 
     #: What the device's properties call the size of its last cache, in bytes.
@@ -44,19 +67,6 @@ class StreamBackend(Backend):
     def synchronize(self, device: str) -> None:
         """Wait for all streams of the GPU."""
         self.module.synchronize(device)
-
-    def manual_seed(self, seed: int) -> None:
-        """Seed the current GPU's default generator."""
-        self.module.manual_seed(seed)
-
-    def rng_state(self, device: str) -> torch.Tensor:
-        """The state of the GPU's default generator."""
-        state: torch.Tensor = self.module.get_rng_state(device)
-        return state
-
-    def set_rng_state(self, state: torch.Tensor, device: str) -> None:
-        """Put the GPU's default generator into a state taken by `rng_state`."""
-        self.module.set_rng_state(state, device)
 
     def active(self, device: str) -> AbstractContextManager[object]:
         """A context in which this GPU is the current one."""
