@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,17 @@ def values(answers: list[dict[str, Any]], slowdown: float = 0.0, what: str = "va
     return [a["found"][str(slowdown)][what] for a in answers if str(slowdown) in a["found"]]
 
 
+def titled(title: str, heads: Iterable[str]) -> Table:
+    """A table without rows: a column of tools, and one of numbers for each head."""
+    table = Table("tool", title=title)
+    for head in heads:
+        table.add_column(head, justify="right")
+    return table
+
+
 def bias_table(answers: Answers, tools: list[str]) -> Table:
     """The error of each tool on works of known length."""
-    table = Table(title="Bias on work of known length, %")
-    for head in ("tool", *(f"{length * 1e6:g} us" for length in KNOWN)):
-        table.add_column(head, justify="left" if head == "tool" else "right")
+    table = titled("Bias on work of known length, %", (f"{length * 1e6:g} us" for length in KNOWN))
     for tool in tools:
         cells = []
         for length in KNOWN:
@@ -101,9 +107,7 @@ def bias_table(answers: Answers, tools: list[str]) -> Table:
 
 def spread_table(answers: Answers, tools: list[str], works: list[str]) -> Table:
     """The run-to-run spread of each tool, and by how many times it is ours."""
-    table = Table(title="Run-to-run spread over fresh processes: coefficient of variation, % (times ours)")
-    for head in ("tool", *works):
-        table.add_column(head, justify="left" if head == "tool" else "right")
+    table = titled("Run-to-run spread over fresh processes: coefficient of variation, % (times ours)", works)
     ours = {work: spread(values(answers[work, "torchbasics"])) for work in works}
     for tool in tools:
         found = {work: values(answers[work, tool]) for work in works}
@@ -114,9 +118,10 @@ def spread_table(answers: Answers, tools: list[str], works: list[str]) -> Table:
 
 def detection_table(answers: Answers, tools: list[str], work: str) -> Table:
     """Planted slowdowns that are found, and the false alarms of the same rule."""
-    table = Table(title=f"{work}: found / false alarms, % of pairs of runs; a ratio beyond half of what is planted")
-    for head in ("tool", *(f"+{100 * slowdown:g} %" for slowdown in SLOWDOWNS[1:])):
-        table.add_column(head, justify="left" if head == "tool" else "right")
+    table = titled(
+        f"{work}: found / false alarms, % of pairs of runs; a ratio beyond half of what is planted",
+        (f"+{100 * slowdown:g} %" for slowdown in SLOWDOWNS[1:]),
+    )
     for tool in tools:
         base = values(answers[work, tool])
         if not base:
@@ -131,9 +136,7 @@ def detection_table(answers: Answers, tools: list[str], work: str) -> Table:
 
 def cost_table(answers: Answers, tools: list[str], works: list[str]) -> Table:
     """The median and longest seconds that one measurement took."""
-    table = Table(title="Seconds a measurement: median (longest)")
-    for head in ("tool", *works):
-        table.add_column(head, justify="left" if head == "tool" else "right")
+    table = titled("Seconds a measurement: median (longest)", works)
     for tool in tools:
         found = [sorted(values(answers[work, tool], what="cost")) for work in works]
         table.add_row(tool, *(f"{v[len(v) // 2]:.2f} ({v[-1]:.2f})" if v else "-" for v in found))

@@ -57,7 +57,7 @@ def made(name: str, slowdown: float = 0.0, device: str = "cpu") -> Timed:
     call = found.call if phase == "forward" else _backward_of(found)
     if slowdown:
         extra = slowdown * _seconds(lambda: call(*_arguments(found, phase)))
-        return _slowed(found, phase, call, extra)
+        return _slowed(found, phase, extra)
     return Timed(found, phase, call, _arguments(found, phase))
 
 
@@ -79,7 +79,7 @@ def _backward_of(found: Workload) -> Callable[[], Any]:
     return lambda: torch.autograd.grad(result, found.leaves, gradient, retain_graph=True)
 
 
-def _slowed(found: Workload, phase: str, call: Callable[..., Any], seconds: float) -> Timed:
+def _slowed(found: Workload, phase: str, seconds: float) -> Timed:
     """The same with a spin behind the call, which backward runs in the gradient of an identity."""
 
     class Slow(torch.autograd.Function):
