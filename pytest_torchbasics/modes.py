@@ -50,9 +50,11 @@ class Part:
         name: as in --mode.
         description: one line for the help.
         execute: makes the function that is called of the one that was given.
-        convert: makes the tensor that is given (an input, a parameter) of the one that was made.
+        convert: makes the tensor that is given (an input, a parameter) of the one that was made; None for a tensor
+            that it says nothing about.
         why_not: why it has no meaning there; None if it has.
         choices: what may stand after the colon; called only where something does, as it may import torch.
+        unlisted: what may stand there besides, and is not told to everybody.
         checked: the checks run in it too. The others are ways to be fast, each with a check of its own.
         compiles: the first call compiles.
         isolated: a failure leaves the process unusable, so it runs in one of its own.
@@ -63,9 +65,10 @@ class Part:
     name: str
     description: str
     execute: Callable[[Function, Situation], Function] = lambda function, situation: function
-    convert: Callable[[torch.Tensor], torch.Tensor] | None = None
+    convert: Callable[[torch.Tensor], torch.Tensor | None] | None = None
     why_not: Callable[[Situation], str | None] = lambda situation: None
     choices: Callable[[], Sequence[str]] = tuple
+    unlisted: Callable[[], Sequence[str]] = tuple
     checked: bool = False
     compiles: bool = False
     isolated: bool = False
@@ -89,12 +92,13 @@ class Mode:
     def convert(self, tensor: torch.Tensor) -> torch.Tensor:
         """An input or a parameter as it is given in this mode."""
         for part, _ in self.parts:
-            tensor = tensor if part.convert is None else part.convert(tensor)
+            found = None if part.convert is None else part.convert(tensor)
+            tensor = tensor if found is None else found
         return tensor
 
-    def as_written(self) -> Mode:
-        """The mode without what compiles."""
-        return Mode(self.name, tuple((part, choice) for part, choice in self.parts if not part.compiles))
+    def without(self, attribute: str) -> Mode:
+        """The mode less the parts that have the attribute."""
+        return Mode(self.name, tuple((part, choice) for part, choice in self.parts if not getattr(part, attribute)))
 
     @property
     def converts(self) -> bool:
@@ -105,6 +109,13 @@ class Mode:
         """Why the mode has no meaning on a device or in a dtype; None if it has."""
         reasons = (part.why_not(Situation(device, dtype, choice)) for part, choice in self.parts)
         return next((f"mode {self.name}: {reason}" for reason in reasons if reason), None)
+
+    def why_not_for(self, tensors: Sequence[torch.Tensor]) -> str | None:
+        """Why the mode has no meaning for a case with these inputs and parameters; None if it has."""
+        for part, _ in self.parts:
+            if part.convert is not None and all(part.convert(tensor) is None for tensor in tensors):
+                return f"mode {self.name}: no input and no parameter is an image or a volume ({part.name})"
+        return None
 
     def all(self, attribute: str) -> bool:
         """True if every part has the attribute."""
@@ -124,13 +135,17 @@ def parse_mode(name: str) -> Mode:
     parts = []
     for text in name.split("+"):
         head, colon, choice = text.partition(":")
+        if not text:
+            raise ModeError(f"mode {name!r}: a part of it is empty")
         if head not in PARTS:
             near = "".join(f", did you mean {name!r}?" for name in difflib.get_close_matches(head, PARTS, n=1))
             known = ", ".join(PARTS)
             raise ModeError(f"unknown mode {text!r}{near}; there are: {known}, and several of them joined by +")
         part = PARTS[head]
-        if colon and choice not in (choices := part.choices()):
-            raise ModeError(f"mode {text!r}: {choice!r} is none of {', '.join(choices) or '(it has no choices)'}")
+        if colon and choice not in (*part.choices(), *part.unlisted()):
+            choices = part.choices()
+            near = "".join(f", did you mean {near!r}?" for near in difflib.get_close_matches(choice, choices, n=1))
+            raise ModeError(f"mode {text!r}: {choice!r} is none of {', '.join(choices) or '(it has no choices)'}{near}")
         parts.append((part, choice))
     heads = [part.name for part, _ in parts]
     if len(set(heads)) < len(heads) or (len(heads) > 1 and "eager" in heads):
@@ -165,7 +180,14 @@ def _compile(function: Function, situation: Situation) -> Function:
 def _compile_choices() -> tuple[str, ...]:
     import torch
 
-    return (*COMPILE_MODES, *torch.compiler.list_backends(exclude_tags=()))
+    return (*COMPILE_MODES, *torch.compiler.list_backends())
+
+
+def _backends_for_tests() -> Sequence[str]:
+    """All backends, those included that torch keeps for its own tests and for finding faults."""
+    import torch
+
+    return torch.compiler.list_backends(exclude_tags=())
 
 
 def _autocast(function: Function, situation: Situation) -> Function:
@@ -197,13 +219,13 @@ def _inference(function: Function, situation: Situation) -> Function:
     return call
 
 
-def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
-    """Images and volumes with the channels innermost in memory; everything else as it is."""
+def _channels_last(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Images and volumes with the channels innermost in memory; None for everything else."""
     import torch
 
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     if tensor.dim() not in formats:
-        return tensor
+        return None
     return tensor.contiguous(memory_format=formats[tensor.dim()])
 
 
@@ -236,6 +258,7 @@ _ALL = (
         "torch.compile; compile:NAME with a backend (compile:aot_eager) or one of its modes (compile:max-autotune)",
         _compile,
         choices=_compile_choices,
+        unlisted=_backends_for_tests,
         checked=True,
         compiles=True,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 from pytest_torchbasics import Tensor, layer, op
 from pytest_torchbasics.modes import PARTS, ModeError, parse_mode, parse_modes
 from pytest_torchbasics.timing import DoesNotApply, Workload, run_once
-from pytest_torchbasics.timing.workloads import workload
+from pytest_torchbasics.timing.workloads import _start_compiler, workload
 from pytest_torchbasics.trials import Trial
 
 CONV = layer("conv", lambda: nn.Conv2d(3, 4, 3), Tensor("N", 3, 8, 8), sizes={"N": {"check": 2, "timing": (2, 5)}})
@@ -35,7 +37,9 @@ def test_a_mode_is_its_parts_from_left_to_right() -> None:
         ("compile+compile", "stands there twice"),
         ("eager+compile", "eager beside another"),
         ("cudagraph+autocast", "stands last"),
-        ("", "unknown mode ''"),
+        ("", "mode '': a part of it is empty"),
+        ("inference+", "mode 'inference\\+': a part of it is empty"),
+        ("compile:inductr", "did you mean 'inductor'"),
     ],
 )
 def test_a_wrong_name_says_what_is_wrong_with_it(name: str, message: str) -> None:
@@ -80,8 +84,38 @@ def test_inference_is_evaluation_without_gradients() -> None:
     assert result.is_inference()
     assert (result != 0).all()
     run_once(found, "forward")
-    with pytest.raises(DoesNotApply, match="no output has a gradient"):
+    with pytest.raises(DoesNotApply, match="mode inference: there are no gradients"):
         run_once(found, "backward")
+
+
+def test_inference_has_no_backward_even_of_what_returns_its_input() -> None:
+    for module in (lambda: nn.ReLU(inplace=True), nn.Identity):
+        found = workload(Trial(layer("it", module, Tensor("N", 9)), "cpu", "float32", "inference"))
+        with pytest.raises(DoesNotApply, match="mode inference"):
+            run_once(found, "backward")
+
+
+def test_channels_last_says_nothing_where_there_are_no_channels() -> None:
+    with pytest.raises(DoesNotApply, match="no input and no parameter is an image or a volume"):
+        workload(Trial(layer("linear", lambda: nn.Linear(9, 9), Tensor("N", 9)), "cpu", "float32", "channels_last"))
+
+
+def test_the_compiler_is_started_before_the_first_case_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+
+    def compile_(function: Any, **options: object) -> Any:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    _start_compiler.cache_clear()
+    found = [made("compile:aot_eager") for _ in range(2)]
+    assert len(found) == 2
+    _start_compiler.cache_clear()
+    small = compiled[0]
+    named = [getattr(function, "__qualname__", "") for function in compiled[1:]]
+    assert not any("_start_compiler" in name for name in named)
+    torch.testing.assert_close(small(torch.ones(2)), 2 * torch.ones(2))  # type: ignore[operator]
 
 
 def test_compile_takes_a_backend() -> None:

@@ -25,6 +25,7 @@ def command(devices: str, dtypes: str, threads: int, no_peaks: bool, format_: st
     from ..backends import DeviceError, resolve_devices
     from ..numerics.dtypes import DtypeError, parse_dtypes
     from ..report.doctor import doctor_report
+    from ..results.environment import environment
 
     try:
         format_ = output.chosen_format(format_, out)
@@ -32,6 +33,10 @@ def command(devices: str, dtypes: str, threads: int, no_peaks: bool, format_: st
             raise ResultError(f"--format={format_}: the doctor's report is terminal, markdown or html")
         chosen = resolve_devices([name for name in re.split("[, ]+", devices) if name])
         kinds = parse_dtypes([name for name in re.split("[, ]+", dtypes) if name])
+        if not chosen or not kinds:
+            raise ResultError("name at least one device and one dtype, or leave --device and --dtype out")
+        if threads > (usable := environment()["cpu"]["usable_cores"]):
+            raise ResultError(f"--threads={threads}: this process may use {usable} processors")
         peaks, kept_in = ([], "") if no_peaks else _measured(chosen, kinds, threads)
         document = doctor_report(_versions(), list(_devices()), _noise(threads), peaks)
         output.write(output.rendered(document, format_, out), out, format_)

@@ -69,7 +69,10 @@ class Progress:
         number = len(self.cells) - sum(map(len, self.left.values())) + 1
         remaining = self.remaining_s()
         still = f", {clock_time(remaining)} left" if remaining is not None else ""
-        what = " ".join(filter(None, (cell.case, cell.check or cell.phase, cell.device, cell.dtype)))
+        threads = f"{cell.threads} threads" if cell.threads > 1 else ""
+        mode = cell.mode if cell.mode != "eager" else ""
+        words = (cell.case, cell.sizes, cell.check or cell.phase, mode, cell.device, cell.dtype, threads)
+        what = " ".join(filter(None, words))
         return f"{number}/{len(self.cells)}{still}: {what}"
 
     def _write(self, text: str) -> None:

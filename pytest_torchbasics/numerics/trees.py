@@ -7,40 +7,73 @@ which the messages of the checks need.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import torch
 
+Step = Callable[[Any], Any]
+
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """A value inside a tree and where it is: `""` for the tree itself, else `[0]`, `.logits`, `['a'][1]`."""
+    """A value inside a tree, where it is and how to get it.
+
+    Attributes:
+        path: as it is written behind the tree's name: `""` for the tree itself, else `[0]`, `.logits`, `['a'][1]`.
+        value: what stands there.
+        steps: functions that lead from the tree to the value, one after the other.
+    """
 
     path: str
     value: Any
+    steps: tuple[Step, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
 
-def leaves(tree: Any, path: str = "") -> list[Leaf]:
+def leaves(tree: Any, path: str = "", steps: tuple[Step, ...] = ()) -> list[Leaf]:
     """All leaves of a tree, in a fixed order."""
+    children = _children(tree)
+    if children is None:
+        return [Leaf(path, tree, steps)]
+    return [leaf for text, step in children for leaf in leaves(step(tree), path + text, (*steps, step))]
+
+
+def _children(tree: Any) -> list[tuple[str, Step]] | None:
+    """What stands in a tree, how it is written and how to get at each; None for a leaf."""
     if isinstance(tree, Mapping):
-        return [leaf for key in tree for leaf in leaves(tree[key], f"{path}[{key!r}]")]
+        return [(f"[{key!r}]", itemgetter(key)) for key in tree]
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return [leaf for name in tree._fields for leaf in leaves(getattr(tree, name), f"{path}.{name}")]
+        return [(f".{name}", attrgetter(name)) for name in tree._fields]
     if isinstance(tree, (tuple, list)):
-        return [leaf for index, item in enumerate(tree) for leaf in leaves(item, f"{path}[{index}]")]
+        return [(f"[{index}]", itemgetter(index)) for index in range(len(tree))]
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        return [
-            leaf
-            for field in dataclasses.fields(tree)
-            for leaf in leaves(getattr(tree, field.name), f"{path}.{field.name}")
-        ]
-    return [Leaf(path, tree)]
+        return [(f".{field.name}", attrgetter(field.name)) for field in dataclasses.fields(tree)]
+    return None
 
 
 def tensors(tree: Any) -> list[Leaf]:
     """The leaves that are tensors."""
     return [leaf for leaf in leaves(tree) if isinstance(leaf.value, torch.Tensor)]
+
+
+def bytes_of(tree: Any) -> int:
+    """The bytes that the elements of a tree's tensors take in memory; an expanded dimension takes none."""
+    return sum(_extent(leaf.value) for leaf in tensors(tree))
+
+
+def _extent(tensor: torch.Tensor) -> int:
+    if tensor.layout == torch.sparse_coo:
+        return _extent(tensor._indices()) + _extent(tensor._values())
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return _extent(tensor.crow_indices()) + _extent(tensor.col_indices()) + _extent(tensor.values())
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return _extent(tensor.ccol_indices()) + _extent(tensor.row_indices()) + _extent(tensor.values())
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return tensor.numel() * tensor.element_size()
+    sizes = [size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or not size]
+    return math.prod(sizes) * tensor.element_size()
 
 
 def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:

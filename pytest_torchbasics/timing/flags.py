@@ -10,6 +10,7 @@ CONTENDED = "contended"
 FEW_SAMPLES = "few_samples"
 CPU_TIME = "cpu_time"
 SLOWED = "slowed"
+UNCOUNTED = "uncounted"
 HOST_BOUND = "host_bound"
 NO_BACKLOG = "no_backlog"
 OTHER_STREAMS = "other_streams"
@@ -25,6 +26,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         SLOWED: "the processor was slower than torchbasics doctor saw it (a neighbour on the same core, heat, a power "
         "limit): times of this run compare with each other only",
         CPU_TIME: "most blocks were disturbed, so CPU time stands for wall time; time spent waiting is not in it",
+        UNCOUNTED: "an operator in it has no formula, or a layout cannot be counted: its operations or its traffic, "
+        "and the rates, are not known",
         HOST_BOUND: "the host waits for the device inside the call, or cannot be hidden: the median is the latency",
         NO_BACKLOG: "the device has no sleep kernel to hide the host behind: the median is the latency",
         OTHER_STREAMS: "work runs beside the current stream, unseen by its events: the median is the latency; let the "

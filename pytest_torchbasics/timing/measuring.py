@@ -12,7 +12,7 @@ from ..backends import Backend, backend_for, resolve_devices, seeded
 from .accelerators import time_on_accelerator
 from .clocks import Clock, system_clock
 from .costs import costs, derived
-from .flags import SLOWED
+from .flags import SLOWED, UNCOUNTED
 from .metrics import Measured, measured
 from .phases import PHASES, DoesNotApply, Phase, Work, Workload
 from .ranks import median
@@ -103,7 +103,7 @@ def measure(
         own_clock = clock is None
         clock = clock or stack.enter_context(system_clock(threads))
         start = clock.wall_ns()
-        stack.enter_context(_shapes_that_stay())
+        stack.enter_context(_explained())
         stack.enter_context(_gradients())
         stack.enter_context(_threads(threads))
         stack.enter_context(seeded(name, seed, kind))
@@ -126,10 +126,11 @@ def measure(
     metrics = [measured(metric, series) for metric, series in values.items()]
     if counted is not None:
         metrics += derived(counted, workload.parameters, metrics[0].value, peaks)
+    said = {SLOWED: _slowed(timed, peaks), UNCOUNTED: counted is not None and not counted.complete}
     return Measurement(
         metrics=tuple(metrics),
         samples_ns=tuple(round(value * 1e9) for value in headline),
-        flags=(*timed.flags, *([SLOWED] if _slowed(timed, peaks) else [])),
+        flags=(*timed.flags, *(flag for flag, holds in said.items() if holds)),
         timer=timed.timer,
         threads=threads,
         calls_per_sample=timed.calls,
@@ -195,7 +196,7 @@ def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu",
     Raises:
         DoesNotApply: the phase has no meaning for the workload.
     """
-    with _shapes_that_stay(), _gradients(), seeded(str(device), seed):
+    with _explained(), _gradients(), seeded(str(device), seed):
         work = _named(PHASES, "phase", phase).work(workload, seed)
         _once(work, backend_for(device), str(device))
 
@@ -255,15 +256,23 @@ def _gradients() -> Iterator[None]:
         yield
 
 
+#: What torch's errors say where a phase does not apply, and why it does not.
+_REASONS = {
+    "Mismatch in shape: grad_output": "the shapes of its outputs change from call to call, so no gradient fits them",
+    "checkpoint is incompatible with .grad()": "torch.autograd.grad refuses reentrant checkpoints: use_reentrant=False",
+}
+
+
 @contextmanager
-def _shapes_that_stay() -> Iterator[None]:
-    """Where the gradients that were made for one result do not fit the next one, the phase does not apply."""
+def _explained() -> Iterator[None]:
+    """Where torch's error tells that the phase does not apply, say so."""
     try:
         yield
     except RuntimeError as error:
-        if "Mismatch in shape: grad_output" not in str(error):
-            raise
-        raise DoesNotApply("the shapes of its outputs change from call to call, so no gradient fits them") from error
+        for part, reason in _REASONS.items():
+            if part in str(error):
+                raise DoesNotApply(reason) from error
+        raise
 
 
 @contextmanager
@@ -271,8 +280,8 @@ def _threads(count: int) -> Iterator[None]:
     """That many threads within an operation, and as many as before afterwards."""
     import torch
 
-    if count < 1:
-        raise ValueError(f"threads must be 1 or more, got {count}")
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"threads must be a whole number, 1 or more, got {count!r}")
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -39,13 +39,13 @@ class Peaks:
     """The roofs of one device, dtype and number of threads.
 
     Attributes:
-        flop_rate: of the fastest matrix product found.
-        copies: (bytes moved, bytes per second) of copies, by size.
+        flop_rate: of the fastest matrix product found; None if that is not known.
+        copies: (bytes moved, bytes per second) of copies, by size; empty if they are not known.
         anchor_s: seconds of the anchor, the fixed product beside each timing on the CPU; None on other devices.
     """
 
-    flop_rate: float
-    copies: tuple[tuple[int, float], ...]
+    flop_rate: float | None = None
+    copies: tuple[tuple[int, float], ...] = ()
     anchor_s: float | None = None
 
     def byte_rate(self, moved: float) -> float:
@@ -55,7 +55,8 @@ class Peaks:
 
     def shortest_s(self, flops: float | None, moved: float | None) -> float:
         """The least seconds that operations and traffic can take, in parallel; 0 if neither is known."""
-        return max((flops or 0) / self.flop_rate, moved / self.byte_rate(moved) if moved else 0.0)
+        computing = flops / self.flop_rate if flops and self.flop_rate else 0.0
+        return max(computing, moved / self.byte_rate(moved) if moved and self.copies else 0.0)
 
 
 def measure_peaks(device: str, dtype: str, threads: int = 1) -> Peaks:
@@ -127,18 +128,25 @@ def keep(peaks: Mapping[str, Peaks], device: str, threads: int) -> Path:
 
 
 def kept(device: str, dtype: str, threads: int) -> Peaks | None:
-    """What `keep` kept for a device like this one; None if nothing was, or the file is damaged."""
-    found: Any = _read(_path()).get(_key(device, threads), {}).get(dtype)
+    """What `keep` kept for a device like this one; None if nothing was, or the file is damaged.
+
+    The anchor is the same in every dtype, so it is known in all of them when one was measured.
+    """
+    entry: Any = _read(_path()).get(_key(device, threads), {})
     try:
-        copies = tuple((int(size), float(rate)) for size, rate in found["copies"])
-        return Peaks(float(found["flop_rate"]), copies, None if found["anchor_s"] is None else float(found["anchor_s"]))
-    except (TypeError, KeyError, ValueError):
+        anchors = [float(found["anchor_s"]) for found in entry.values() if found["anchor_s"] is not None]
+        anchor = anchors[0] if anchors else None
+        if dtype in entry:
+            copies = tuple((int(size), float(rate)) for size, rate in entry[dtype]["copies"])
+            return Peaks(float(entry[dtype]["flop_rate"]), copies, anchor)
+        return None if anchor is None else Peaks(anchor_s=anchor)
+    except (AttributeError, TypeError, KeyError, ValueError):
         return None
 
 
 def peaks_for(trial: Trial, threads: int) -> Peaks | None:
-    """What was kept for the device and dtype of a trial; None where the mode computes in another dtype."""
-    return None if parse_mode(trial.mode).any("narrows") else kept(trial.device, trial.dtype, threads)
+    """What was kept for the device and dtype of a trial; the anchor alone where the mode computes in another dtype."""
+    return kept(trial.device, "" if parse_mode(trial.mode).any("narrows") else trial.dtype, threads)
 
 
 def _path() -> Path:

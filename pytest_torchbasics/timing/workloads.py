@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 from ..modes import Mode, parse_mode
@@ -33,14 +35,18 @@ def workload(trial: Trial, sizes: str = "") -> Workload:
     mode = parse_mode(trial.mode)
     if reason := mode.why_not(trial.device, trial.dtype):
         raise DoesNotApply(reason)
+    if mode.any("compiles"):
+        _start_compiler(mode.without("isolated"), trial.device, trial.dtype)
     module = trial.subject(training=mode.all("training")).module
     target = module if module is not None else trial.case.target
     parameters = [] if module is None else list(module.parameters())
     inputs = trial.timing_sample(sizes)
-    if mode.converts:
-        inputs = map_tensors(lambda tensor: _converted(mode, tensor), inputs)
-        for parameter in parameters:
-            parameter.data = mode.convert(parameter.data)
+    given = [*(leaf.value for leaf in tensors(inputs)), *parameters]
+    if reason := mode.why_not_for(given):
+        raise DoesNotApply(reason)
+    inputs = map_tensors(lambda tensor: _converted(mode, tensor), inputs)
+    for parameter in parameters:
+        parameter.data = mode.convert(parameter.data)
     wanted = [*(leaf.value for leaf in tensors(inputs)), *parameters]
     leaves = {id(tensor): tensor for tensor in wanted if tensor.requires_grad}
     return Workload(
@@ -48,13 +54,33 @@ def workload(trial: Trial, sizes: str = "") -> Workload:
         inputs=inputs,
         leaves=tuple(leaves.values()),
         fresh_inputs=(lambda: map_tensors(torch.Tensor.clone, inputs)) if _changes_inputs(trial, sizes) else None,
-        plain=mode.as_written().execute(target, trial.device, trial.dtype),
+        plain=mode.without("compiles").execute(target, trial.device, trial.dtype),
         compiles=mode.any("compiles"),
         parameters=None if module is None else sum(parameter.numel() for parameter in parameters),
+        no_gradients="" if mode.all("training") else f"mode {trial.mode}: there are no gradients, forward alone",
     )
 
 
+@functools.cache
+def _start_compiler(mode: Mode, device: str, dtype: str) -> None:
+    """Compile something small, once a process, so that the first case's compile time does not hold the imports."""
+    import torch
+
+    from ..numerics.dtypes import torch_dtype
+
+    made = torch_dtype(dtype)
+    differentiable = made.is_floating_point or made.is_complex
+    argument = torch.ones(2, device=device).to(made).requires_grad_(differentiable)
+    # What cannot compile this is told by the case.
+    with contextlib.suppress(Exception):
+        result = mode.execute(lambda tensor: tensor * 2, device, dtype)(argument)
+        if result.requires_grad:
+            torch.autograd.grad(result, argument, torch.ones_like(result))
+
+
 def _converted(mode: Mode, tensor: torch.Tensor) -> torch.Tensor:
+    if not mode.converts:
+        return tensor
     return mode.convert(tensor.detach()).requires_grad_(tensor.requires_grad)
 
 

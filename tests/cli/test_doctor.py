@@ -60,7 +60,9 @@ def test_a_dtype_without_products_is_told_and_not_kept(doctor, monkeypatch: pyte
         ("--device=gpu9", "unknown device 'gpu9'"),
         ("--device=", "no device is named"),
         ("--dtype=flaot32", "unknown dtype 'flaot32'"),
+        ("--dtype=", "name at least one device and one dtype"),
         ("--threads=0", "--threads"),
+        ("--threads=9999", "--threads=9999: this process may use"),
         ("--format=csv", "terminal, markdown or html"),
     ],
 )

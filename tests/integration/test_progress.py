@@ -45,6 +45,12 @@ def test_the_time_left_is_that_of_cells_of_the_same_kind() -> None:
     assert "3/4, 12 s left: case2 cpu float32" in written[-1]
 
 
+def test_the_line_names_all_that_tells_cells_apart() -> None:
+    progress, _ = made()
+    cell = Cell("timing", "lstm", "", "forward", "compile", "cuda:1", "float16", 2, sizes="N=32")
+    assert progress._line(cell).endswith(": lstm N=32 forward compile cuda:1 float16 2 threads")
+
+
 def test_the_line_is_erased_before_pytest_writes_on() -> None:
     progress, written = made()
     progress.pytest_runtest_logstart("t[0]")

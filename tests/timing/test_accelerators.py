@@ -123,6 +123,27 @@ def test_no_call_of_a_batch_is_waited_for():
     assert batch >= 30
 
 
+def test_the_device_is_idle_when_a_backlog_begins():
+    """Else what preparing left on other queues would run beside the batch, and fill the queue."""
+    machine = Machine()
+    idle = []
+
+    class Watching(FakeBackend):
+        def backlog(self, device):
+            sleep = super().backlog(device)
+
+            def watched(seconds):
+                idle.append(machine.idle_at <= machine.now)
+                sleep(seconds)
+
+            return watched
+
+    work = Work(lambda _: machine.launch(10 * US, 30 * US), lambda: machine.launch(5 * US, 300 * US, queue=1))
+    timed_work(Watching(machine), work)
+    assert idle
+    assert all(idle)
+
+
 def test_prepared_calls_fit_into_memory():
     machine = Machine()
     held, most = 0, 0

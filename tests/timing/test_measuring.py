@@ -114,7 +114,7 @@ def test_gradients_are_on_within_inference_mode():
     [
         ({"phase": "sideways"}, "unknown phase 'sideways'; there are: forward, backward, forward_backward"),
         ({"quality": "best"}, "unknown quality 'best'; there are: quick, standard, precise"),
-        ({"threads": 0}, "threads must be 1 or more, got 0"),
+        ({"threads": 0}, "threads must be a whole number, 1 or more, got 0"),
     ],
 )
 def test_wrong_arguments_are_errors(given, message):

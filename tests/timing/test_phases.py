@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import namedtuple
 from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from pytest_torchbasics.timing import PHASES, DoesNotApply, Workload, run_once
+from pytest_torchbasics.timing import PHASES, DoesNotApply, Workload, measure, run_once
 from pytest_torchbasics.timing.phases import Work
 
+COUNT = itertools.count()
 Pair = namedtuple("Pair", "first second")
 
 
@@ -152,7 +155,7 @@ def test_an_unused_leaf_is_allowed():
     [
         (workload_of(torch.add, torch.arange(3), torch.arange(3)), "nothing requires a gradient"),
         (workload_of(torch.argmax, torch.randn(3, requires_grad=True)), "no output has a gradient"),
-        (workload_of(lambda x: x.tolist(), torch.randn(3, requires_grad=True)), "no output has a gradient"),
+        (workload_of(lambda x: x.tolist(), torch.randn(3, requires_grad=True)), "no tensor was found in .* a list"),
     ],
     ids=["integer inputs", "integer output", "no tensor"],
 )
@@ -189,3 +192,50 @@ def test_a_call_that_refuses_hooks_on_saved_tensors_is_measured():
         return x * torch.func.grad(lambda y: (y**3).sum())(x)
 
     run_once(workload_of(gradient_inside, torch.randn(3, requires_grad=True)), "backward")
+
+
+class Counting(nn.Module):
+    """Updates in place a buffer that its graph keeps: the graph of an earlier call is spoilt by the next one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return x * self.calls
+
+
+def test_where_a_call_spoils_the_graph_of_the_one_before_there_is_one_at_a_time():
+    workload = workload_of(Counting(), torch.randn(3, 4, requires_grad=True))
+    work = PHASES["backward"].work(workload, 0)
+    assert work.within(2**30, 100) == 1
+    graphs = [work.prepare() for _ in range(2)]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        work.call(graphs[0])
+    assert measure(workload, "backward", quality="quick").metrics[0].value > 0
+
+
+@pytest.mark.parametrize("module", [nn.BatchNorm1d(4), nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True))])
+def test_what_is_updated_and_not_kept_leaves_graphs_apart(module):
+    work = PHASES["backward"].work(workload_of(module, torch.randn(3, 4, requires_grad=True)), 0)
+    assert work.within(2**30, 100) == 100
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("phase", ["backward", "forward_backward"])
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda x: x.to_sparse(), "output is sparse_coo"),
+        (lambda x: {"a": torch.nested.as_nested_tensor([x, x])}, r"output\['a'\] is nested"),
+        (lambda x: object(), "no tensor was found in what it returned, a object"),
+        (lambda x: checkpoint(torch.exp, x, use_reentrant=True), "refuses reentrant checkpoints: use_reentrant=False"),
+        (lambda x: x[: 1 + next(COUNT) % 2], "the shapes of its outputs change"),
+    ],
+    ids=["sparse", "nested", "object", "reentrant", "shapes"],
+)
+def test_what_cannot_be_differentiated_so_is_told_in_words(phase, call, reason):
+    workload = workload_of(call, torch.randn(3, 4, requires_grad=True))
+    with pytest.raises(DoesNotApply, match=reason):
+        measure(workload, phase, quality="quick")
