@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -16,6 +16,8 @@ from .store import ROWS_PARQUET, RunFolder, status_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .columns import Columns
 
 Source = Union[str, "Path", "Iterable[str | Path]"]
 
@@ -35,14 +37,10 @@ def load(path: Source, long: bool = False) -> pd.DataFrame:
     Raises:
         ResultError: something cannot be read; the message says what, where and what to do.
     """
-    import pyarrow as pa
-
     from .wide import long_frame, wide_frame
 
-    tables = [table for source in sources(path) for table in [_table(source)]]
-    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
-    table = table.unify_dictionaries()
-    return long_frame(table) if long else wide_frame(table)
+    found = [_columns(source) for source in sources(path)]
+    return long_frame(found) if long else wide_frame(found)
 
 
 def sources(path: Source) -> list[Path]:
@@ -71,24 +69,24 @@ def _expand(path: Path) -> Sequence[Path]:
     return runs
 
 
-def _table(path: Path) -> Any:
-    from .table import read_parquet
+def _columns(path: Path) -> Columns:
+    from .columns import open_parquet
 
     if path.is_dir():
-        return _folder_table(RunFolder.open(path))
+        return _of_folder(RunFolder.open(path))
     if path.suffix == ".parquet":
-        return read_parquet(path)
+        return open_parquet(path)
     if path.suffix == ".jsonl":
-        return _journal_table(path)
+        return _of_journal(path)
     if path.name == RUN_JSON:
-        return _folder_table(RunFolder.open(path.parent))
+        return _of_folder(RunFolder.open(path.parent))
     raise ResultError(
         f"is of no kind that is read ({path.suffix or 'no ending'}); give a run folder, a .parquet or a .jsonl", path
     )
 
 
-def _folder_table(folder: RunFolder) -> Any:
-    from .table import read_parquet
+def _of_folder(folder: RunFolder) -> Columns:
+    from .columns import open_parquet
 
     path = folder.path / ROWS_PARQUET
     entry = (folder.read().get("files") or {}).get(ROWS_PARQUET)
@@ -100,29 +98,31 @@ def _folder_table(folder: RunFolder) -> Any:
             f"delete {path.name} and load the folder again",
             path,
         )
-    return read_parquet(path)
+    return open_parquet(path)
 
 
-def _journal_table(path: Path) -> Any:
+def _of_journal(path: Path) -> Columns:
     """A journal with what the run.json beside it knows; alone, only its rows and what was running."""
     if (path.parent / RUN_JSON).is_file():
         folder = RunFolder.open(path.parent)
         worker_only = len(folder.journals()) > 1
         return _from_journals(folder, [path], planned=not worker_only)
-    from .table import rows_table
-
     record = {"run_id": read_journal(path).run_id or path.stem}
-    return rows_table(collect(record, path.parent, [path]).rows, record)
+    return _of_rows(collect(record, path.parent, [path]).rows, record, path)
 
 
-def _from_journals(folder: RunFolder, journals: Sequence[Path], planned: bool = True) -> Any:
-    from .table import rows_table
-
+def _from_journals(folder: RunFolder, journals: Sequence[Path], planned: bool = True) -> Columns:
     record = folder.read()
     if not planned:
         record["plan"] = None
     told = record.get("status")
     running = told == "running" and status_of(folder) == "running"
     status = "interrupted" if told == "interrupted" else None
-    rows: tuple[Row, ...] = collect(record, folder.path, journals, status, running).rows
-    return rows_table(rows, record)
+    return _of_rows(collect(record, folder.path, journals, status, running).rows, record, folder.path)
+
+
+def _of_rows(rows: Sequence[Row], record: Mapping[str, Any], path: Path) -> Columns:
+    from .columns import columns_of
+    from .table import rows_table
+
+    return columns_of(rows_table(rows, record), path)

@@ -26,7 +26,7 @@ UNPACKED_RATIO = 1_000
 #: Below this size the ratio says nothing: a column of one repeated word packs well.
 RATIO_MATTERS_FROM = 64 * MIB
 ROWS = 20_000_000
-NESTED_VALUES = 400_000_000
+COLUMNS = 5_000
 LINE_BYTES = 64 * MIB
 NESTING = 100
 

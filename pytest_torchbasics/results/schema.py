@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from .rows import CELL_KEYS, OUTCOMES
 
 #: Raised when a reader of the old version would misread the new one.
 VERSION = 1
+METADATA = {"torchbasics_schema": str(VERSION)}
 
 KEYS = CELL_KEYS
 #: Facts of the run that every row repeats, so that any slice of a table explains itself.
@@ -53,12 +55,16 @@ CATEGORIES = (
     "commit",
     "leg",
     "shard",
+    "reason",
+    "flags",
+    "nodeid",
 )
-TEXTS = ("reason", "nodeid", "started_at")
 #: The metric whose interval and count stand in the wide table as `low_s`, `high_s`, `n`.
 HEADLINE = "median"
 #: Metric columns of the wide table that come first, in this order; all others follow by name.
 METRIC_COLUMNS = ("median_s", "low_s", "high_s", "n", "first_call_s", "error", "bound_share")
+#: What is kept of each metric, a column each.
+PARTS = ("value", "low", "high", "n")
 
 PHASES = ("", "forward", "backward", "forward_backward")
 DEVICE_TYPES = ("cpu", "cuda", "rocm", "xpu", "mps")
@@ -82,11 +88,31 @@ DTYPES = (
 )
 
 
-def metric_column(metric: str, unit: str) -> str:
-    """The wide table's column of a metric, `median_s`; one that would hide a fixed column is called `metric_...`."""
-    name = f"{metric}_{unit}" if unit else metric
-    taken = name in FIRST_COLUMNS or name in LAST_COLUMNS or name in ("low_s", "high_s", "n")
-    return f"metric_{name}" if taken else name
+@dataclass(frozen=True)
+class MetricColumn:
+    """One column of a metric.
+
+    Attributes:
+        metric: its name, `median`.
+        unit: `s`; empty for a pure number.
+        better: which way is better.
+        part: one of `PARTS`.
+    """
+
+    metric: str
+    unit: str
+    better: str
+    part: str
+
+    @property
+    def name(self) -> str:
+        """`median_s`, `host_low_s`, `host_n`; of the headline `low_s`, `high_s`, `n`."""
+        headline = self.metric == HEADLINE and self.unit == "s"
+        stem = "" if self.part == "value" else self.part
+        words = [*([] if headline and stem else [self.metric]), stem, "" if self.part == "n" else self.unit]
+        name = "_".join(filter(None, words))
+        taken = name in FIRST_COLUMNS or name in LAST_COLUMNS or (not headline and name in ("low_s", "high_s", "n"))
+        return f"metric_{name}" if taken else name
 
 
 def ordered_values(column: str, values: Iterable[str]) -> list[str]:
@@ -105,24 +131,40 @@ def ordered_values(column: str, values: Iterable[str]) -> list[str]:
 ORDERED = ("phase", "device", "dtype", "outcome")
 
 
-def arrow_schema() -> Any:
-    """The schema of rows.parquet."""
+def arrow_types() -> dict[str, Any]:
+    """The type of every fixed column of rows.parquet, in their order; the metrics follow the first of them."""
     import pyarrow as pa
 
     word = pa.dictionary(pa.int32(), pa.string())
     types = {
         **dict.fromkeys(CATEGORIES, word),
-        **dict.fromkeys(TEXTS, pa.string()),
         "threads": pa.int32(),
         "process": pa.int32(),
         "duration_s": pa.float64(),
-        "flags": pa.list_(pa.string()),
+        "started_at": pa.timestamp("s", "UTC"),
         "dirty": pa.bool_(),
         "attempt": pa.int32(),
-        "metrics": pa.list_(pa.struct(_metric_fields())),
     }
-    columns = (*FIRST_COLUMNS, "metrics", *LAST_COLUMNS)
-    return pa.schema([(name, types[name]) for name in columns], metadata=_metadata())
+    return {name: types[name] for name in (*FIRST_COLUMNS, *LAST_COLUMNS)}
+
+
+def metric_field(column: MetricColumn, name: str) -> Any:
+    """The field of a metric's column, which tells what it is."""
+    import pyarrow as pa
+
+    type_ = pa.int64() if column.part == "n" else pa.float64()
+    return pa.field(name, type_, metadata={f"torchbasics_{key}": value for key, value in vars(column).items()})
+
+
+def metric_of(field: Any) -> MetricColumn | None:
+    """What `metric_field` was given; None for a field that is no metric's."""
+    told = {
+        key.decode(errors="replace"): value.decode(errors="replace") for key, value in (field.metadata or {}).items()
+    }
+    given = {name: told.get(f"torchbasics_{name}") for name in ("metric", "unit", "better", "part")}
+    if given["metric"] is None or given["part"] not in PARTS:
+        return None
+    return MetricColumn(**{name: value or "" for name, value in given.items()})
 
 
 def samples_schema() -> Any:
@@ -132,18 +174,7 @@ def samples_schema() -> Any:
     word = pa.dictionary(pa.int32(), pa.string())
     numbers = {"threads": pa.int32(), "process": pa.int32()}
     keys = [("run_id", word), *((name, numbers.get(name, word)) for name in KEYS)]
-    return pa.schema([*keys, ("nodeid", pa.string()), ("samples_ns", pa.list_(pa.int64()))], metadata=_metadata())
-
-
-def _metric_fields() -> list[tuple[str, Any]]:
-    import pyarrow as pa
-
-    texts = [(name, pa.string()) for name in ("metric", "unit", "better")]
-    return [*texts, *((name, pa.float64()) for name in ("value", "low", "high")), ("n", pa.int64())]
-
-
-def _metadata() -> dict[str, str]:
-    return {"torchbasics_schema": str(VERSION)}
+    return pa.schema([*keys, ("nodeid", pa.string()), ("samples_ns", pa.list_(pa.int64()))], metadata=METADATA)
 
 
 def _device_rank(name: str) -> tuple[int, int, str]:

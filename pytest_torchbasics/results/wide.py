@@ -1,9 +1,13 @@
-"""Arrow tables as pandas frames: the wide one, a row per check or phase, and the long one, a row per metric."""
+"""Rows as pandas frames: the wide one, a row per check or phase, and the long one, a row per metric."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .columns import Columns, stacked
+from .errors import ResultError
+from .rows import KINDS
 from .schema import (
     CATEGORIES,
     FIRST_COLUMNS,
@@ -11,116 +15,143 @@ from .schema import (
     LAST_COLUMNS,
     METRIC_COLUMNS,
     ORDERED,
-    TEXTS,
-    metric_column,
+    PARTS,
+    MetricColumn,
+    arrow_types,
     ordered_values,
 )
+from .table import free_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def wide_frame(table: Any) -> pd.DataFrame:
+def wide_frame(sources: Sequence[Columns]) -> pd.DataFrame:
     """One row per check or phase; a column per metric, with its unit in the name.
 
     `frame.attrs["better"]` tells which way of each metric column is better.
     """
-    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
-    count = len(table)
-    metrics = _metrics(table)
-    values: dict[str, Any] = {name: np.full(count, np.nan) for name in ("median_s", "low_s", "high_s")}
-    number = np.full(count, np.nan)
+    fixed = arrow_types()
+    columns: dict[str, Any] = {name: _column(sources, name, fixed[name]) for name in FIRST_COLUMNS}
+    found: dict[str, Any] = dict.fromkeys(("median_s", "low_s", "high_s", "n"))
     better: dict[str, str] = {}
-    for (metric, unit, way), group in metrics.groupby(["metric", "unit", "better"], observed=True, sort=False):
-        column = metric_column(str(metric), str(unit))
-        better[column] = str(way)
-        rows = group["row"].to_numpy()
-        values.setdefault(column, np.full(count, np.nan))[rows] = group["value"]
-        if metric == HEADLINE and unit == "s":
-            values["low_s"][rows], values["high_s"][rows] = group["low"], group["high"]
-            number[rows] = group["n"]
-    values["n"] = pd.array(number, dtype="Int64")
-    first = [name for name in METRIC_COLUMNS if name in values]
-    names = [*first, *sorted(set(values).difference(first))]
-    known = (*FIRST_COLUMNS, *LAST_COLUMNS)
-    extra = [name for name in table.column_names if name not in known and name not in values and name != "metrics"]
-    columns = {name: _column(table, name) for name in FIRST_COLUMNS}
-    columns |= {name: values[name] for name in names}
-    columns |= {name: _column(table, name) for name in LAST_COLUMNS}
-    columns |= {name: table[name].to_pandas() for name in extra}
-    frame: pd.DataFrame = pd.DataFrame(columns)
+    for column in _metric_columns(sources):
+        if column.part == "value" or column.metric == HEADLINE:
+            name = column.name if found.get(column.name) is None else free_name(column.name, found)
+            found[name] = _values(sources, column)
+            if column.part == "value":
+                better[name] = column.better
+    for name in (name for name, values in found.items() if values is None):
+        found[name] = _numbers(stacked(sources, [None] * len(sources), pa.int64() if name == "n" else pa.float64()))
+    first = [name for name in METRIC_COLUMNS if name in found]
+    columns |= {name: found[name] for name in (*first, *sorted(set(found).difference(first)))}
+    columns |= {name: _column(sources, name, fixed[name]) for name in LAST_COLUMNS}
+    columns |= _unknown(sources, columns)
+    frame: pd.DataFrame = pd.DataFrame(columns, copy=False)
     frame.attrs["better"] = better
     return frame
 
 
-def long_frame(table: Any) -> pd.DataFrame:
+def long_frame(sources: Sequence[Columns]) -> pd.DataFrame:
     """One row per metric of each cell; a cell without metrics has one row with none."""
     import pandas as pd
 
-    metrics = _metrics(table).drop_duplicates(["row", "metric", "unit"], keep="last")
-    base = pd.DataFrame({name: _column(table, name) for name in (*FIRST_COLUMNS, *LAST_COLUMNS)})
-    joined = base.merge(metrics, how="left", left_index=True, right_on="row").reset_index(drop=True)
-    names = ["metric", "unit", "better", "value", "low", "high", "n"]
-    frame: pd.DataFrame = joined[[*FIRST_COLUMNS, *names, *LAST_COLUMNS]]
-    return frame
+    fixed = arrow_types()
+    base = pd.DataFrame({name: _column(sources, name, type_) for name, type_ in fixed.items()}, copy=False)
+    parts: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for column in _metric_columns(sources):
+        parts.setdefault((column.metric, column.unit, column.better), {})[column.part] = _values(sources, column)
+    frames = []
+    for (metric, unit, better), values in parts.items():
+        frame = pd.DataFrame({part: values.get(part) for part in PARTS}, index=base.index)
+        frame = frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "Int64"})
+        frame = frame[frame.notna().any(axis=1)]
+        frames.append(frame.assign(metric=metric, unit=unit, better=better))
+    names = ["metric", "unit", "better", *PARTS]
+    metrics = pd.concat(frames) if frames else pd.DataFrame(columns=names, index=base.index[:0])
+    joined = base.join(metrics, how="left").sort_index(kind="stable").reset_index(drop=True)
+    result: pd.DataFrame = joined[[*FIRST_COLUMNS, *names, *LAST_COLUMNS]]
+    return result
 
 
-def _metrics(table: Any) -> pd.DataFrame:
-    """Every metric with the position of its row in the table."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    lists = table["metrics"].combine_chunks()
-    if isinstance(lists, pa.ChunkedArray):  # older pyarrow; a table without rows has no chunk
-        lists = lists.chunk(0) if lists.num_chunks else pa.array([], lists.type)
-    flat = lists.flatten()
-    columns: dict[str, Any] = {"row": pc.list_parent_indices(lists).to_numpy()}
-    for name in ("metric", "unit", "better"):
-        columns[name] = flat.field(name).fill_null("").dictionary_encode().to_pandas()
-    for name in ("value", "low", "high"):
-        columns[name] = flat.field(name).to_numpy(zero_copy_only=False)
-    columns["n"] = flat.field("n").to_pandas(integer_object_nulls=False).astype("Int64")
-    frame: pd.DataFrame = pd.DataFrame(columns)
-    return frame
+def _metric_columns(sources: Sequence[Columns]) -> list[MetricColumn]:
+    """The metrics' columns of all sources, each once: the headline's, then the others by name."""
+    found = {column for source in sources for column in source.metrics}
+    return sorted(found, key=lambda column: (column.metric != HEADLINE, column.name))
 
 
-def _column(table: Any, name: str) -> Any:
-    import pandas as pd
+def _values(sources: Sequence[Columns], column: MetricColumn) -> Any:
     import pyarrow as pa
 
-    column = table[name]
+    names = [source.metrics.get(column) for source in sources]
+    return _numbers(stacked(sources, names, pa.int64() if column.part == "n" else pa.float64()))
+
+
+def _numbers(column: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_integer(column.type):
+        return column.to_pandas(integer_object_nulls=False).astype("Int64")
+    return column.to_numpy()
+
+
+def _column(sources: Sequence[Columns], name: str, type_: Any) -> Any:
+    import pyarrow as pa
+
+    column = stacked(sources, [name] * len(sources), type_)
     if name in CATEGORIES:
-        series = _filled(column, pa).to_pandas()
-        if name in ORDERED:
-            present = [str(value) for value in series.cat.categories]
-            return series.cat.set_categories(ordered_values(name, present), ordered=True)
-        return series.cat.set_categories(sorted(series.cat.categories))
-    if name in TEXTS:
-        return column.fill_null("").to_pandas().astype("string")
+        return _words(column, name)
     if name == "dirty":
         return column.to_pandas().astype("boolean")
-    if name in ("threads", "process", "attempt"):
-        return column.to_pandas().astype("Int64")
-    if name == "flags":
-        return _joined(column)
-    return pd.Series(column.to_numpy())
+    if name == "attempt":
+        return column.to_pandas(integer_object_nulls=False).astype("Int32")
+    if pa.types.is_timestamp(type_):
+        return column.to_pandas()
+    return column.to_numpy()
 
 
-def _filled(column: Any, pa: Any) -> Any:
-    """A column of words without nulls: one that has any is encoded anew."""
-    if not column.null_count:
-        return column
-    return column.cast(pa.string()).fill_null("").dictionary_encode()
-
-
-def _joined(column: Any) -> Any:
-    """Lists of words as words with commas between."""
+def _words(column: Any, name: str) -> Any:
+    """A categorical without missing values, its categories in order."""
+    import numpy as np
+    import pandas as pd
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if column.type == pa.list_(pa.string()):
-        column = pc.binary_join(column, ",")
-    return column.fill_null("").to_pandas().astype("string")
+    words = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    flat = codes[0] if len(codes) == 1 else np.concatenate(codes) if codes else np.empty(0, "int32")
+    used = np.zeros(len(words) + 1, bool)
+    used[flat] = True  # a missing one is -1, the last
+    present = {str(word or "") for word, there in zip(words, used, strict=False) if there}
+    categories = sorted(present | ({""} if used[-1] else set()))
+    if name == "kind" and not present <= set(KINDS):
+        raise ResultError(
+            f"a row is of the kind {sorted(present.difference(KINDS))[0]!r:.60}; there are {', '.join(KINDS)}"
+        )
+    if name in ORDERED:
+        categories = ordered_values(name, categories)
+    places = {word: place for place, word in enumerate(categories)}
+    moved = np.array([*(places.get(str(word or ""), -1) for word in words), places.get("", -1)], dtype="int32")
+    type_ = pd.CategoricalDtype(pd.Index(categories, dtype="str"), ordered=name in ORDERED)
+    smallest = np.min_scalar_type(-max(1, len(categories)))
+    assert pa.types.is_dictionary(column.type)
+    return pd.Categorical.from_codes(moved.astype(smallest)[flat], dtype=type_)
+
+
+def _unknown(sources: Sequence[Columns], taken: dict[str, Any]) -> dict[str, Any]:
+    """Columns that a newer version wrote, as they are."""
+    import pyarrow as pa
+
+    found = {}
+    for name in dict.fromkeys(name for source in sources for name in source.unknown):
+        if name in taken:
+            continue
+        chunks = [
+            source.read(name) if name in source.fields else pa.chunked_array([pa.nulls(source.count)])
+            for source in sources
+        ]
+        tables = [pa.table({name: chunk}) for chunk in chunks]
+        found[name] = pa.concat_tables(tables, promote_options="permissive").column(0).to_pandas()
+    return found

@@ -171,7 +171,7 @@ def test_columns_of_older_and_newer_minor_versions_are_understood(tmp_path: Path
     import pyarrow as pa
 
     table = rows_table(ROWS, {"run_id": "x"})
-    older = table.drop_columns(["leg", "metrics"])
+    older = table.drop_columns(["leg", "median_s"])
     newer = table.append_column("colour", pa.array(["red"] * 3))
     (tmp_path / "old.parquet").write_bytes(parquet_bytes(older))
     (tmp_path / "new.parquet").write_bytes(parquet_bytes(newer))
