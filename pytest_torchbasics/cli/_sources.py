@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..results.collect import RUN_JSON
 from ..results.errors import ResultError
 from ..results.load import load, sources
+from ..results.merge import PLACEHOLDER
 from ..results.safe import safe_text
 from ..results.store import RunFolder, status_of
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULTS = Path("results")
+#: The legs of one run of a CI are all begun within this time.
+DAYS = 3
 LISTED = 5
 
 
@@ -51,13 +55,13 @@ def read_runs(arguments: Sequence[str], results: Path, single: bool = False) -> 
     Args:
         arguments: paths, run ids, beginnings of run ids, `latest`; several in one argument with commas between.
         results: the folder where runs are looked for by id.
-        single: a results folder stands for its latest run.
+        single: a results folder stands for its latest run; of a CI for all legs of the latest.
 
     Raises:
         ResultError: nothing is there, an id is not unique, or something cannot be read.
     """
     words = [word for argument in arguments for word in _split(argument)]
-    paths = sources([find_run(word, results, single) for word in words])
+    paths = sources([path for word in words for path in find_runs(word, results, single)])
     frame = load(paths)
     ids = list(dict.fromkeys(frame["run_id"].astype(str)))
     where = str(paths[0]) if len(paths) == 1 else f"{len(paths)} runs"
@@ -65,8 +69,8 @@ def read_runs(arguments: Sequence[str], results: Path, single: bool = False) -> 
     return Runs(frame, tuple(paths), label, _incomplete(frame, paths))
 
 
-def find_run(word: str, results: Path, single: bool = False) -> Path:
-    """The path that one word stands for.
+def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
+    """The paths that one word stands for.
 
     Raises:
         ResultError: nothing is there, or the beginning of an id is not unique.
@@ -76,12 +80,12 @@ def find_run(word: str, results: Path, single: bool = False) -> Path:
     path = Path(word)
     if path.exists():
         is_root = path.is_dir() and not (path / RUN_JSON).exists() and (path / "runs").is_dir()
-        return _latest(path) if single and is_root else path
+        return _latest(path) if single and is_root else [path]
     folder = results / "runs"
     runs = sorted(run.name for run in folder.iterdir() if (run / RUN_JSON).is_file()) if folder.is_dir() else []
     found = [run for run in runs if run.startswith(word)]
     if word in found or len(found) == 1:
-        return folder / (word if word in found else found[0])
+        return [folder / (word if word in found else found[0])]
     if found:
         raise ResultError(f"{safe_text(word)!r} begins the ids of {len(found)} runs: {_few(found)}; write more of it")
     there = f"; there are {_few(runs[::-1])}" if runs else "; there are none (--results names the folder)"
@@ -94,12 +98,24 @@ def _split(argument: str) -> list[str]:
     return [word for word in argument.split(",") if word]
 
 
-def _latest(results: Path) -> Path:
-    """The newest run, whether it finished or not: the ids sort by time."""
-    runs = sorted((results / "runs").glob(f"*/{RUN_JSON}"))
+def _latest(results: Path) -> list[Path]:
+    """The newest run, whether it finished or not: the ids sort by time. With it the other legs of the same CI run."""
+    runs = sorted(path.parent for path in (results / "runs").glob(f"*/{RUN_JSON}"))
     if not runs:
         raise ResultError("holds no run yet; pytest --results=DIR makes one, --results names another folder", results)
-    return runs[-1].parent
+    ci_run = RunFolder.open(runs[-1]).read().get("ci_run")
+    if not ci_run:
+        return runs[-1:]
+    near = [run for run in runs if run.name.startswith(PLACEHOLDER) or _day(run.name) >= _day(runs[-1].name) - DAYS]
+    return [run for run in near if RunFolder.open(run).read().get("ci_run") == ci_run]
+
+
+def _day(run_id: str) -> int:
+    """The day of a run, counted from some day; 0 for an id that does not tell."""
+    try:
+        return datetime.strptime(run_id[:8], "%Y%m%d").toordinal()
+    except ValueError:
+        return 0
 
 
 def _incomplete(frame: pd.DataFrame, paths: Sequence[Path]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from . import safe
 from .errors import ResultError
 from .rows import TEXT_LENGTH
-from .schema import CATEGORIES, KEYS, VERSION, MetricColumn, arrow_types, metric_of
+from .schema import CATEGORIES, KEYS, METADATA, VERSION, MetricColumn, arrow_types, metric_of
 from .table import unreadable
 
 #: Without these a row is none.
@@ -69,6 +69,16 @@ class Columns:
         if name in REQUIRED and found.null_count:
             raise ResultError(f"has rows without a key: {name}", self.path)
         return found
+
+    def table(self) -> Any:
+        """All of it as one Arrow table."""
+        import pyarrow as pa
+
+        types = arrow_types()
+        fields = [pa.field(name, type_) for name, type_ in types.items()]
+        fields += [self.fields[name] for name in self.metrics.values()]
+        columns = [self.column(field.name, field.type) for field in fields]
+        return pa.table(columns, schema=pa.schema(fields, metadata=METADATA))
 
 
 def columns_of(table: Any, path: Path) -> Columns:

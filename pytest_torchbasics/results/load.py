@@ -26,7 +26,8 @@ def load(path: Source, long: bool = False) -> pd.DataFrame:
     """The rows of one or several runs as a tidy frame.
 
     Args:
-        path: a run folder, a results folder (with runs/), a rows.parquet, a rows.jsonl journal, or several of them.
+        path: a run folder, a results folder (with runs/), a rows.parquet, a rows.jsonl journal, a CSV that
+            `torchbasics show` wrote, a JSON of pytest-benchmark, or several of them.
             A run that was killed is read from its journals: what was running is `crashed`, the rest `not_run`.
         long: one row per metric instead of one per check or phase.
 
@@ -39,7 +40,7 @@ def load(path: Source, long: bool = False) -> pd.DataFrame:
     """
     from .wide import long_frame, wide_frame
 
-    found = [_columns(source) for source in sources(path)]
+    found = [read_columns(source) for source in sources(path)]
     return long_frame(found) if long else wide_frame(found)
 
 
@@ -69,8 +70,14 @@ def _expand(path: Path) -> Sequence[Path]:
     return runs
 
 
-def _columns(path: Path) -> Columns:
-    from .columns import open_parquet
+def read_columns(path: Path) -> Columns:
+    """The rows of one run folder or file.
+
+    Raises:
+        ResultError: it cannot be read.
+    """
+    from .columns import columns_of, open_parquet
+    from .importing import read_benchmark_json, read_csv
 
     if path.is_dir():
         return _of_folder(RunFolder.open(path))
@@ -80,8 +87,15 @@ def _columns(path: Path) -> Columns:
         return _of_journal(path)
     if path.name == RUN_JSON:
         return _of_folder(RunFolder.open(path.parent))
+    if path.suffix == ".csv":
+        return columns_of(read_csv(path), path)
+    if path.suffix == ".json":
+        record, rows = read_benchmark_json(path)
+        return _of_rows(rows, record, path)
     raise ResultError(
-        f"is of no kind that is read ({path.suffix or 'no ending'}); give a run folder, a .parquet or a .jsonl", path
+        f"is of no kind that is read ({path.suffix or 'no ending'}); give a run folder, a .parquet, a .jsonl, a .csv "
+        "or the .json of pytest-benchmark",
+        path,
     )
 
 

@@ -35,6 +35,8 @@ SCHEMA = 1
 ROWS_PARQUET, SAMPLES_PARQUET, LATEST = "rows.parquet", "samples.parquet", "LATEST"
 #: Less than this free, and a run would end in a rescue file.
 FREE_BYTES = 10 << 20
+#: Variables in which CIs tell which run the legs belong to; the first is for those that have none.
+CI_RUNS = ("TORCHBASICS_CI_RUN", "GITHUB_RUN_ID", "CI_PIPELINE_ID", "CIRCLE_WORKFLOW_ID", "BUILD_BUILDID")
 #: `running` is what run.json says until the end; `damaged` is what `status_of` says of altered files.
 STATUSES = ("running", "complete", "incomplete", "interrupted", "crashed", "damaged")
 
@@ -102,6 +104,7 @@ class RunFolder:
                 "leg": leg,
                 "shard": shard,
                 "attempt": attempt or _attempt(),
+                "ci_run": ci_run(),
                 **identity(),
                 "machine_key": machine_key(record),
                 "env_id": env_id(record),
@@ -132,7 +135,7 @@ class RunFolder:
 
     def journals(self) -> list[Path]:
         """The journals that are there."""
-        return sorted(path for path in self.path.glob("rows*.jsonl") if path.is_file())
+        return sorted(path for path in self.path.glob("rows*.jsonl") if path.is_file() and not path.is_symlink())
 
     def write_plan(self, cells: Sequence[Cell], nodeids: Sequence[str] = ()) -> None:
         """Write which cells are expected, and of which tests if that is known, in place of an earlier plan.
@@ -185,6 +188,16 @@ class RunFolder:
 
 
 def finalise(folder: RunFolder, status: str | None = None, extra_journals: Sequence[Path] = ()) -> str:
+    """Write the final files of a run in a results folder, and note it there as the one that finished last.
+
+    Args, returns, raises: as `seal`.
+    """
+    status = seal(folder, status, extra_journals)
+    replace_file(folder.path.parent.parent / LATEST, f"{folder.run_id}\n".encode())
+    return status
+
+
+def seal(folder: RunFolder, status: str | None = None, extra_journals: Sequence[Path] = ()) -> str:
     """Write the final files of a run from its journals; also of one that was killed, and again if asked to.
 
     Args:
@@ -224,7 +237,6 @@ def finalise(folder: RunFolder, status: str | None = None, extra_journals: Seque
         "files": files,
     }
     folder.write(final)
-    replace_file(folder.path.parent.parent / LATEST, f"{folder.run_id}\n".encode())
     return collected.status
 
 
@@ -285,6 +297,12 @@ def _files(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     if not isinstance(files, dict):
         return {}
     return {name: entry for name, entry in files.items() if name in known and isinstance(entry, dict)}
+
+
+def ci_run() -> str:
+    """The number that this machine's CI gives the run that all its legs belong to; empty outside a CI."""
+    found = next((os.environ[name] for name in CI_RUNS if os.environ.get(name)), "")
+    return found if found.isascii() and found.isprintable() and len(found) < 100 else ""
 
 
 def _attempt() -> int:

@@ -125,7 +125,7 @@ def _array(values: list[Any], type_: Any) -> Any:
     if pa.types.is_dictionary(type_):
         return pa.array(values, pa.string()).dictionary_encode().cast(type_)
     if pa.types.is_timestamp(type_):
-        return pa.array([_instant(value) for value in values], type_)
+        return pa.array([instant(value) for value in values], type_)
     return pa.array(values, type_)
 
 
@@ -133,7 +133,7 @@ def _string(value: Any) -> str:
     return "" if value is None else str(value)[:TEXT_LENGTH]
 
 
-def _instant(text: str) -> datetime | None:
+def instant(text: str) -> datetime | None:
     """An ISO time; None for what is none."""
     try:
         found = datetime.fromisoformat(text)
@@ -142,7 +142,7 @@ def _instant(text: str) -> datetime | None:
     return found.astimezone(timezone.utc).replace(microsecond=0) if found.tzinfo else None
 
 
-def unreadable(path: Path, error: Exception) -> ResultError:
+def unreadable(path: Path, error: Exception, what: str = "Parquet") -> ResultError:
     """The error of a file that Arrow cannot read."""
     lines = safe.safe_text(str(error).splitlines()[0] if str(error) else type(error).__name__)
-    return ResultError(f"cannot be read as Parquet: {lines[:200]}", path)
+    return ResultError(f"cannot be read as {what}: {lines[:200]}", path)

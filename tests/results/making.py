@@ -185,3 +185,18 @@ def _outcome(case: str, check: str, dtype: str) -> tuple[str, str]:
 def _nodeid(cell: Cell) -> str:
     part = f"{cell.case}-{cell.check or cell.phase}-{cell.mode}-{cell.device}-{cell.dtype}"
     return f"suites/tutorial/test_tutorial.py::test_{'correct' if cell.check else 'speed'}[{part}]"
+
+
+def begun_run(root: Path, rows: Sequence[Row], running: Cell, **more: Any) -> Path:
+    """A run whose process died while `running` ran."""
+    folder = RunFolder.create(root, record=RECORD, **more)
+    folder.write_plan([*(row.cell for row in rows), running])
+    journal = Journal(folder.journal_path())
+    journal.header(folder.run_id)
+    for row in rows:
+        journal.start(row.cell, row.nodeid)
+        journal.end(row)
+    journal.start(running)
+    journal.close()
+    folder.write({**folder.read(), "pid": 1, "pid_started": -1})
+    return folder.path

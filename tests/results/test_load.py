@@ -150,7 +150,7 @@ def test_nothing_there_is_an_error_that_says_what_to_give(tmp_path: Path) -> Non
         with pytest.raises(ResultError, match=message):
             load(source)
     (tmp_path / "x.txt").write_text("")
-    with pytest.raises(ResultError, match=r"give a run folder, a .parquet or a .jsonl"):
+    with pytest.raises(ResultError, match=r"give a run folder, a .parquet, a .jsonl, a .csv"):
         load(tmp_path / "x.txt")
 
 
