@@ -12,32 +12,48 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: The columns that a word is looked for in.
-COLUMNS = ("case", "check", "phase", "mode", "device", "dtype")
+COLUMNS = ("case", "check", "phase", "mode", "device", "dtype", "sizes")
 DEPTH = 50
 
 _TOKEN = re.compile(r"\s*(?:([()])|([^\s()]+))")
 
 
 def matching(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
-    """The rows whose case, check, phase, mode, device or dtype the expression's words occur in.
+    """The rows of a frame of `load` that an expression chooses: those of `mask_of`."""
+    chosen: pd.DataFrame = frame[mask_of(frame, expression)]
+    return chosen
+
+
+def mask_of(frame: pd.DataFrame, expression: str) -> pd.Series[bool]:
+    """Which rows' case, check, phase, mode, device, dtype or sizes the expression's words occur in.
 
     Args:
-        frame: of `load`.
-        expression: words, `and`, `or`, `not` and brackets; upper and lower case are one.
+        frame: with these columns.
+        expression: words, `and`, `or`, `not` and brackets; upper and lower case are one. `dtype:float16` is a word
+            that is the whole of that column.
 
     Raises:
         ResultError: the expression is not one.
     """
-    text = frame[COLUMNS[0]].astype(str)
+    columns = {column: frame[column].astype(str).str.lower() for column in COLUMNS}
+    text = columns[COLUMNS[0]]
     for column in COLUMNS[1:]:
-        text = text + " " + frame[column].astype(str)
-    text = text.str.lower()
+        text = text + " " + columns[column]
 
     def holds(word: str) -> pd.Series[bool]:
+        column, colon, value = word.lower().partition(":")
+        if colon and column in columns:
+            return columns[column] == value
         return text.str.contains(word.lower(), regex=False)
 
-    chosen: pd.DataFrame = frame[_Parser(expression, holds).parse()]
-    return chosen
+    return _Parser(expression, holds).parse()
+
+
+def check_expression(expression: str) -> None:
+    """Raise a ResultError if the expression is none."""
+    import pandas as pd
+
+    mask_of(pd.DataFrame({column: pd.Series([], dtype="str") for column in COLUMNS}), expression)
 
 
 class _Parser:

@@ -1,10 +1,9 @@
-"""`torchbasics compare BASE HEAD...`: ratios, the baseline first, and an exit code."""
+"""`torchbasics compare BASE HEAD...`: ratios, verdicts, the baseline first, and an exit code."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,29 +15,30 @@ from . import _output as output
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..analysis.rules import Rules
+    from ..report.comparison import Pair, View
+    from ._sources import Runs
+
 #: What --fail-on can name, and the verdicts it stands for.
 GATES = {
+    "regression": ("slower", "worse"),
     "new-failure": ("new failure",),
     "missing": ("missing",),
+    "inconclusive": ("inconclusive",),
     "suspect": ("suspect slower", "suspect worse"),
     "still-failing": ("still failing",),
     "not-comparable": ("not comparable",),
 }
+#: Compared if nothing else is asked for: time, and what a faster layer may have paid for it.
+METRICS = "median_s,peak_bytes,error"
 
 
-def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    """`25%` or `0.25` as a number."""
-    try:
-        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < math.inf:
-        raise click.BadParameter(f"{value!r} is no share above 0; write 25% or 0.25", ctx, param)
-    return share
+def _words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def _gates(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    gates = tuple(gate.strip() for gate in value.split(",") if gate.strip())
+    gates = _words(ctx, param, value)
     for gate in gates:
         if gate not in GATES:
             raise click.BadParameter(f"{gate!r} is none of {', '.join(GATES)}", ctx, param)
@@ -46,25 +46,31 @@ def _gates(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
 
 
 @dataclass(frozen=True)
-class View:
-    """How a comparison is shown."""
+class Compared:
+    """What was compared: the rows of both sides, and the comparison of them."""
 
-    metric: str
-    everything: bool
-    format_: str
-    out: Path | None
+    base: pd.DataFrame
+    head: pd.DataFrame
+    pair: Pair
 
 
-@click.command("compare", short_help="Ratios and outcomes of one or several runs to a baseline.")
+@click.command("compare", short_help="Ratios, verdicts and outcomes of runs against a baseline.")
 @click.argument("base")
-@click.argument("head", nargs=-1, required=True)
+@click.argument("head", nargs=-1)
 @output.results_option
-@click.option("--metric", default="median_s", show_default=True, help="The column that is compared.")
-@click.option("--filter", "-k", "expression", metavar="EXPR", help="Only these cells: 'linear and not bfloat16'.")
+@click.option("--metric", "metrics", default=METRICS, callback=_words, show_default=True, help="What is compared.")
+@click.option("--filter", "-k", "expression", metavar="EXPR", help="Only these cells: 'linear and not dtype:bfloat16'.")
+@click.option("--col", metavar="COLUMN[=BASE]", help="Compare the values of a column with each other: mode=eager.")
+@click.option("--table", "sections", default="", callback=_words, metavar="KEYS", help="A table each: device,dtype.")
+@click.option("--row", "rows", default="", callback=_words, metavar="KEYS", help="Fold cells that agree in these.")
+@click.option("--sort", type=click.Choice(["change", "significance", "case"]), default="change", show_default=True)
 @click.option(
     "--only", type=click.Choice(["changed", "all"]), default="changed", show_default=True, help="What is listed."
 )
-@click.option("--screen", default="25%", callback=_share, show_default=True, help="A change beyond this is suspect.")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML with rules; else pyproject.toml.")
+@click.option("--threshold", help="A change of less is none; by default 5%, or what the rules say.")
+@click.option("--screen", help="With fewer than five runs a side, a change beyond this is suspect; by default 25%.")
+@click.option("--explain", metavar="CASE", help="Show how the verdicts of a case came about.")
 @click.option("--fail-on", default="", callback=_gates, metavar="LIST", help=f"Exit 1 on any of: {', '.join(GATES)}.")
 @click.option("--allow-mismatch", is_flag=True, help="Show ratios of different machines or cases; they prove nothing.")
 @click.option("--allow-incomplete", is_flag=True, help="Accept runs that did not end.")
@@ -74,10 +80,17 @@ def command(
     base: str,
     head: tuple[str, ...],
     results: Path,
-    metric: str,
+    metrics: tuple[str, ...],
     expression: str | None,
+    col: str | None,
+    sections: tuple[str, ...],
+    rows: tuple[str, ...],
+    sort: str,
     only: str,
-    screen: float,
+    config: Path | None,
+    threshold: str | None,
+    screen: str | None,
+    explain: str | None,
     fail_on: tuple[str, ...],
     allow_mismatch: bool,
     allow_incomplete: bool,
@@ -89,26 +102,35 @@ def command(
     BASE and HEAD are run folders, results folders, files, ids of runs or their beginnings, or `latest`. Several runs
     of the baseline are given with commas between: base1,base2.
 
-    With one run a side no significance is claimed: a change beyond --screen is called suspect, the rest claims
-    nothing.
+    With five or more runs a side, an exact rank test over runs with a correction for the number of cells decides, and a
+    change must be larger than the threshold. With fewer, a change beyond --screen is called suspect, and nothing is
+    claimed. With --col, all runs are one set, and the values of the column are compared with each other.
     """
-    from ..analysis.compare import compare
-    from ..analysis.filters import matching
+    from ..analysis.projections import checked_keys
+    from ..report.comparison import View
     from ._sources import read_runs
 
     try:
-        sides = [read_runs([base], results), read_runs(head, results)]
-        frames = [matching(side.frame, expression) if expression else side.frame for side in sides]
-        table = compare(frames[0], frames[1], metric=metric, screen=screen)
-        if not ((table["base_outcome"] != "") & (table["head_outcome"] != "")).any():
-            raise ResultError("no matching data: no cell is in the baseline and in the head")
-        view = View(metric, only == "all", output.chosen_format(format_, out), out)
-        output.write(_rendered(table, sides[0].label, sides[1].label, view), out, view.format_)
+        if not head and not col:
+            raise ResultError("name the head too, or compare the values of a column with --col")
+        sides = [read_runs([base], results), *([read_runs(head, results)] if head else [])]
+        rules = _rules(config, threshold, screen)
+        found = _compared(sides, metrics, expression, col, rules)
+        format_ = output.chosen_format(format_, out)
+        view = View(
+            only == "all",
+            format_ == "html",  # a page has room for everything
+            sort,
+            checked_keys(sections, "--table"),
+            checked_keys(rows, "--row"),
+        )
+        text = _explained(found, rules, explain, format_, out) if explain else _rendered(found, view, format_, out)
+        output.write(text, out, format_)
     except ResultError as error:
         output.fail(output.UNUSABLE, str(error))
-    code, reason = _conclusion(table, fail_on, allow_mismatch)
+    code, reason = _conclusion(found, fail_on, allow_mismatch)
     incomplete = [
-        f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=True) if side.incomplete
+        f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=False) if side.incomplete
     ]
     if code == output.NOT_COMPARABLE:
         output.fail(code, reason)
@@ -118,8 +140,60 @@ def command(
         output.fail(code, reason)
 
 
-def _conclusion(table: pd.DataFrame, gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
+def _rules(config: Path | None, threshold: str | None, screen: str | None) -> Rules:
+    """The rules of the file, with what the options say in the place of its defaults."""
+    from ..analysis.rules import Rules, read_rules, share
+
+    here = Path("pyproject.toml")
+    path = config or (here if here.is_file() else None)
+    rules = Rules() if path is None else read_rules(path)
+    for name, value in (("threshold", threshold), ("screen", screen)):
+        if value is not None:
+            try:
+                changed = {name: share(value)}
+                rules = replace(rules, default=replace(rules.default, **changed))  # type: ignore[arg-type]
+            except ResultError as error:
+                raise ResultError(f"--{name}: {error}") from None
+    return rules
+
+
+def _compared(
+    sides: Sequence[Runs], metrics: Sequence[str], expression: str | None, col: str | None, rules: Rules
+) -> list[Compared]:
+    import pandas as pd
+
+    from ..analysis.compare import compare
+    from ..analysis.filters import matching
+    from ..analysis.projections import across
+    from ..report.comparison import Pair
+    from ..results.load import load
+    from ..results.schema import KEYS
+
+    frames = [matching(side.frame, expression) if expression else side.frame for side in sides]
+    if col is None:
+        pairs = [(sides[0].label, sides[1].label, frames[0], frames[1])]
+        ignore: tuple[str, ...] = ()
+    else:
+        column, _, base = col.partition("=")
+        whole = frames[0] if len(frames) == 1 else load([path for side in sides for path in side.paths])
+        whole = matching(whole, expression) if expression and len(frames) > 1 else whole
+        pairs = list(across(whole, column, base or None))
+        ignore = (column,) if column in KEYS else ()
+    found = []
+    for base_label, head_label, base_frame, head_frame in pairs:
+        table = compare(base_frame, head_frame, metric=metrics, rules=rules, ignore=ignore)
+        found.append(Compared(base_frame, head_frame, Pair(base_label, head_label, table)))
+    tables = pd.concat([each.pair.table[["base_outcome", "head_outcome"]] for each in found])
+    if not ((tables["base_outcome"] != "") & (tables["head_outcome"] != "")).any():
+        raise ResultError("no matching data: no cell is in the baseline and in the head")
+    return found
+
+
+def _conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
     """The exit code that the comparison asks for, and why."""
+    import pandas as pd
+
+    table = pd.concat([each.pair.table for each in found])
     if not allow_mismatch:
         passed = table[(table["base_outcome"] == "passed") & (table["head_outcome"] == "passed")]
         for obstacle, what in (("machine", "different machines"), ("threads", "different numbers of threads")):
@@ -132,7 +206,7 @@ def _conclusion(table: pd.DataFrame, gates: Sequence[str], allow_mismatch: bool)
         if len(passed) and (passed["obstacle"] == "case").all():
             return output.NOT_COMPARABLE, "no cell has the same case hash on both sides: every case was changed"
     for gate in gates:
-        count = int(table["verdict"].isin(GATES[gate]).sum())
+        count = int((table["verdict"].isin(GATES[gate]) & table["gate"]).sum())
         if count:
             return (
                 output.GATED,
@@ -141,14 +215,44 @@ def _conclusion(table: pd.DataFrame, gates: Sequence[str], allow_mismatch: bool)
     return 0, ""
 
 
-def _rendered(table: pd.DataFrame, base: str, head: str, view: View) -> str:
-    from ..analysis.compare import UNCHANGED
+def _rendered(found: Sequence[Compared], view: View, format_: str, out: Path | None) -> str:
+    if format_ in ("csv", "json"):
+        rows = _table(found)
+        if not view.everything:
+            from ..analysis.compare import UNCHANGED
 
-    if view.format_ in ("csv", "json"):
-        rows = table if view.everything else table[~table["verdict"].isin(UNCHANGED)]
-        return output.csv_text(rows) if view.format_ == "csv" else output.json_text(rows)
+            rows = rows[~rows["verdict"].isin(UNCHANGED)]
+        return output.csv_text(rows) if format_ == "csv" else output.json_text(rows)
     from ..report.comparison import comparison
 
-    # A page has room for everything.
-    document = comparison(table, base, head, view.metric, everything=view.everything, details=view.format_ == "html")
-    return output.rendered(document, view.format_, view.out)
+    return output.rendered(comparison([each.pair for each in found], view), format_, out)
+
+
+def _table(found: Sequence[Compared]) -> pd.DataFrame:
+    """All comparisons in one frame; which is which stands first if there are several."""
+    import pandas as pd
+
+    if len(found) == 1:
+        return found[0].pair.table
+    named = [each.pair.table.assign(base_is=each.pair.base, head_is=each.pair.head) for each in found]
+    table = pd.concat(named, ignore_index=True)
+    result: pd.DataFrame = table[["base_is", "head_is", *(c for c in table if c not in ("base_is", "head_is"))]]
+    return result
+
+
+def _explained(found: Sequence[Compared], rules: Rules, case: str, format_: str, out: Path | None) -> str:
+    from ..report.explanation import explanation
+
+    parts = [
+        (each, each.pair.table[each.pair.table["case"].astype(str) == case].reset_index(drop=True)) for each in found
+    ]
+    if not any(len(table) for _, table in parts):
+        raise ResultError(f"--explain={case}: no such case is on either side")
+    texts = []
+    for each, table in parts:
+        if format_ in ("csv", "json"):
+            texts.append(output.csv_text(table) if format_ == "csv" else output.json_text(table))
+            continue
+        about = {"baseline": each.pair.base, "head": each.pair.head}
+        texts.append(output.rendered(explanation(table, each.base, each.head, rules, about), format_, out))
+    return "\n".join(texts)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.compare import UNCHANGED, geomean, verdict_counts
+from ..analysis.projections import folded, in_order
 from . import units
 from .document import Block, Column, Document, Entries, Entry, Facts, Heading, Line, Table, Text, Tone, names
 from .signs import PHASE_TITLES
@@ -18,15 +20,21 @@ if TYPE_CHECKING:
 SIGNS: Mapping[str, tuple[str, Tone]] = {
     "new failure": ("✗", "bad"),
     "missing": ("?", "hole"),
-    "suspect slower": ("▲", "bad"),
-    "suspect worse": ("▲", "bad"),
+    "slower": ("▲", "bad"),
+    "worse": ("▲", "bad"),
+    "suspect slower": ("△", "bad"),
+    "suspect worse": ("△", "bad"),
     "not comparable": ("≠", "known"),
     "still failing": ("✗", "known"),
+    "inconclusive": ("?", "known"),
     "fixed": ("✓", "good"),
-    "suspect faster": ("▼", "good"),
-    "suspect better": ("▼", "good"),
+    "faster": ("▼", "good"),
+    "better": ("▼", "good"),
+    "suspect faster": ("▽", "good"),
+    "suspect better": ("▽", "good"),
     "added": ("+", "plain"),
     "within noise": ("·", "quiet"),
+    "unchanged": ("=", "quiet"),
     "same": ("=", "quiet"),
 }
 #: Verdicts on how a cell ended; the others are on its value.
@@ -34,49 +42,110 @@ OUTCOME_VERDICTS = ("new failure", "missing", "still failing", "fixed", "added")
 FAILING = ("new failure", "still failing")
 #: How many rows or entries are listed unless all are asked for.
 ROWS = 60
+#: Of so many cells as large a share moves one way by chance less than once in 500 comparisons.
+MANY, ONE_SIDED = 20, 0.85
 
 
-def comparison(
-    table: pd.DataFrame,
-    base: str,
-    head: str,
-    metric: str = "median_s",
-    about: Mapping[str, str] | None = None,
-    everything: bool = False,
-    details: bool = False,
-) -> Document:
-    """The report of a comparison.
+@dataclass(frozen=True)
+class Pair:
+    """A baseline and what is compared with it: how each is called, and the rows of `compare`."""
 
-    Args:
-        table: of `compare`.
-        base: what the baseline is, for the header.
-        head: what is compared with it.
-        metric: the column that was compared.
-        about: more facts for the header.
+    base: str
+    head: str
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class View:
+    """How a comparison is shown.
+
+    Attributes:
         everything: list the unchanged cells too.
         details: leave nothing out.
+        sort: one of `projections.SORTS`.
+        sections: keys for whose values there is a table each.
+        rows: keys that name a row; cells that have them in common are folded into one. Empty: a row per cell.
     """
-    facts = {"baseline": base, "head": head, "metric": metric, **(about or {})}
+
+    everything: bool = False
+    details: bool = False
+    sort: str = "change"
+    sections: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+
+
+def comparison(pairs: Sequence[Pair], view: View = View(), about: Mapping[str, str] | None = None) -> Document:
+    """The report of comparisons, the baseline first.
+
+    Args:
+        pairs: what is compared with what.
+        view: what is listed, and how.
+        about: more facts for the header.
+    """
+    first = pairs[0]
+    heads = {"head": first.head} if len(pairs) == 1 else {}
+    facts = {"baseline": first.base, **heads, **(about or {})}
     blocks: list[Block] = [Facts(tuple((name, Text(value)) for name, value in facts.items() if value))]
+    for pair in pairs:
+        blocks += [] if len(pairs) == 1 else [Heading(f"{pair.head} against {pair.base}")]
+        blocks += _pair(pair.table, view)
+    if len(pairs) == 1:
+        return Document("torchbasics compare", tuple(blocks), _result(first.table))
+    import pandas as pd
+
+    return Document("torchbasics compare", tuple(blocks), _result(pd.concat([pair.table for pair in pairs])))
+
+
+def _pair(table: pd.DataFrame, view: View) -> list[Block]:
+    blocks: list[Block] = []
     outcomes = table[table["verdict"].isin(OUTCOME_VERDICTS)].sort_values("verdict", kind="stable")
-    values = table[~table["verdict"].isin(OUTCOME_VERDICTS)]
-    # The largest change first; a ratio of 2 and one of 1/2 are equally large.
-    values = values.assign(_size=-values["ratio"].where(values["ratio"] >= 1, 1 / values["ratio"]))
-    values = values.sort_values(["verdict", "_size"], kind="stable")
-    listed = values if everything else values[~values["verdict"].isin(UNCHANGED)]
+    values = in_order(table[~table["verdict"].isin(OUTCOME_VERDICTS)], view.sort)
+    listed = values if view.everything else values[~values["verdict"].isin(UNCHANGED)]
     if len(outcomes):
-        blocks += [Heading("Outcomes that differ or fail"), *_entries(outcomes, details)]
-    if len(listed):
-        shown = listed if details or everything else listed.head(ROWS)
-        blocks += [Heading("Values" if everything else "Values that differ"), _table(shown, metric)]
+        blocks += [Heading("Outcomes that differ or fail"), *_entries(outcomes, view.details)]
+    if len(listed) and view.rows:
+        blocks += [Heading("Geometric means"), _folded(in_order(folded(values, view.rows), "change"), view.rows)]
+    elif len(listed):
+        shown = listed if view.details or view.everything else listed.head(ROWS)
+        blocks += [block for part in _sections(shown, view.sections) for block in part]
         if len(shown) < len(listed):
             blocks.append(Line(Text(f"... and {len(listed) - len(shown)} more: --only all, or --format csv", "quiet")))
     if not len(outcomes) and not len(listed):
         blocks.append(Line(Text("nothing changed beyond what noise explains", "good")))
     if len(listed) < len(values):
         blocks.append(Line(Text(f"{len(values) - len(listed)} unchanged cells are not listed: --only all", "quiet")))
-    blocks += [Line(text) for text in _conclusions(table)]
-    return Document("torchbasics compare", tuple(blocks), _result(table))
+    return [*blocks, *(Line(text) for text in _conclusions(table))]
+
+
+def _sections(shown: pd.DataFrame, keys: tuple[str, ...]) -> Iterator[list[Block]]:
+    """A table for each value of the keys; one for all without keys."""
+    title = "Values" if shown["verdict"].isin(UNCHANGED).any() else "Values that differ"
+    if not keys:
+        yield [Heading(title), _table(shown, ())]
+        return
+    plain = shown.assign(**{f"_{key}": shown[key].astype(str) for key in keys})
+    for values, group in plain.groupby([f"_{key}" for key in keys], sort=True):
+        named = " ".join(str(value) for value in values if str(value))
+        yield [Heading(f"{title}: {named}"), _table(group, keys)]
+
+
+def _folded(table: pd.DataFrame, keys: tuple[str, ...]) -> Table:
+    many = table["metric"].nunique() > 1
+    names = [*keys, *(["metric"] if many else [])]
+    heads = [*(Column((name,)) for name in names), Column(("cells",), right=True), Column(("change",), right=True)]
+    heads.append(Column(("verdicts",)))
+    rows = []
+    for row in table.to_dict("records"):
+        sign, tone = SIGNS[row["verdict"]]
+        rows.append(
+            (
+                *(Text(str(row[name])) for name in names),
+                Text(str(row["cells"])),
+                Text(units.percent(row["change"]), tone),
+                Text(f"{sign} {row['reason']}", tone),
+            )
+        )
+    return Table(tuple(heads), tuple(rows))
 
 
 def _entries(outcomes: pd.DataFrame, details: bool) -> list[Block]:
@@ -105,14 +174,38 @@ def _entries(outcomes: pd.DataFrame, details: bool) -> list[Block]:
     return [Entries(tuple(shown)), *more]
 
 
-def _table(table: pd.DataFrame, metric: str) -> Table:
-    many_modes = table["mode"].nunique() > 1
+def _table(table: pd.DataFrame, constant: tuple[str, ...]) -> Table:
+    """Rows of a comparison; what is the same in all of them, and what the heading says, has no column."""
+    metrics = table["metric"].nunique() > 1
     repeated = bool(((table["base_n"] > 1) | (table["head_n"] > 1)).any())
-    heads = [Column(("case",)), Column(("check",)), Column(("on",)), Column(("base",), right=True)]
-    heads += [Column(("head",), right=True), Column(("change",), right=True)]
+    intervals = bool(table["low"].notna().any())
+    on = [key for key in ("sizes", "device", "dtype", "mode", "threads") if key in table and key not in constant]
+    on = [key for key in on if key in ("device", "dtype") or table[key].astype(str).nunique() > 1]
+    heads = [Column(("case",)), Column(("check",)), *([Column(("on",))] if on else [])]
+    heads += [Column(("metric",))] if metrics else []
+    heads += [Column((name,), right=True) for name in ("base", "head", "change")]
+    heads += [Column(("95 % interval",), right=True)] if intervals else []
     heads += [Column(("runs",), right=True)] if repeated else []
     heads.append(Column(("verdict",)))
-    rows = [_row(row, metric, many_modes, repeated) for row in table.to_dict("records")]
+    rows = []
+    for row in table.to_dict("records"):
+        sign, tone = SIGNS[row["verdict"]]
+        metric = str(row["metric"])
+        interval = "" if math.isnan(row["low"]) else f"{units.percent(row['low'] - 1)} {units.percent(row['high'] - 1)}"
+        rows.append(
+            (
+                Text(str(row["case"])),
+                Text(_what(row)),
+                *([Text(" ".join(str(row[key]) for key in on if str(row[key])))] if on else []),
+                *([Text(metric)] if metrics else []),
+                Text(units.quantity(row["base"], metric)),
+                Text(units.quantity(row["head"], metric)),
+                Text(units.percent(row["change"]), tone),
+                *([Text(interval)] if intervals else []),
+                *([Text(f"{row['base_n']}+{row['head_n']}")] if repeated else []),
+                Text(f"{sign} {row['verdict']}", tone),
+            )
+        )
     obstacles = table.loc[table["verdict"] == "not comparable", "reason"].value_counts(sort=False)
     note = "; ".join(f"≠ {count} not comparable: {reason}" for reason, count in obstacles.items())
     return Table(tuple(heads), tuple(rows), note)
@@ -121,22 +214,6 @@ def _table(table: pd.DataFrame, metric: str) -> Table:
 def _what(row: Mapping[Any, Any]) -> str:
     phase = str(row["phase"])
     return str(row["check"]) if row["kind"] == "check" else PHASE_TITLES.get(phase, phase)
-
-
-def _row(row: Mapping[Any, Any], metric: str, many_modes: bool, repeated: bool) -> tuple[Text, ...]:
-    sign, tone = SIGNS[row["verdict"]]
-    where = f"{row['device']} {row['dtype']}" + (f" {row['mode']}" if many_modes else "")
-    runs = (Text(f"{row['base_n']}+{row['head_n']}"),) if repeated else ()
-    return (
-        Text(row["case"]),
-        Text(_what(row)),
-        Text(where),
-        Text(units.quantity(row["base"], metric)),
-        Text(units.quantity(row["head"], metric)),
-        Text(units.percent(row["change"]), tone),
-        *runs,
-        Text(f"{sign} {row['verdict']}", tone),
-    )
 
 
 def _result(table: pd.DataFrame) -> Text:
@@ -156,11 +233,21 @@ def _conclusions(table: pd.DataFrame) -> list[Text]:
         lines.append(Text(f"geometric mean of head / base: {ratio} over {mean.cells} cells{excluded}"))
     elif left_out:
         lines.append(Text(f"no geometric mean: no cell passed on both sides{excluded}"))
+    moved = table.loc[(table["obstacle"] == "") & table["ratio"].notna(), "ratio"]
+    if len(moved) >= MANY and max((moved > 1).mean(), (moved < 1).mean()) >= ONE_SIDED:
+        lines.append(Text("nearly all cells moved the same way: was the machine itself faster or slower?", "known"))
+    if "inconclusive" in counted:
+        lines.append(
+            Text(
+                "'inconclusive' is not 'unchanged': the runs differ too much to tell. Repeat the runs of both sides.",
+                "known",
+            )
+        )
     if any(word in counted for word in ("within noise", "suspect slower", "suspect faster")):
         lines.append(
             Text(
-                "No significance is claimed: 'suspect' is a change beyond the screen, 'within noise' claims nothing. "
-                "Repeat the runs to know.",
+                "With so few runs no significance is claimed: 'suspect' is a change beyond the screen, 'within noise' "
+                "claims nothing. Repeat the runs, five of each side, to know.",
                 "quiet",
             )
         )
