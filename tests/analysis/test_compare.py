@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 import pytest_torchbasics
-from pytest_torchbasics.analysis.compare import VERDICTS, compare, geomean, verdict_counts
+from pytest_torchbasics.analysis.compare import compare, geomean, verdict_counts
 from pytest_torchbasics.analysis.filters import matching
+from pytest_torchbasics.analysis.rules import parse_rules
 from pytest_torchbasics.results import ResultError
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.rows import MetricValue, Row
@@ -58,8 +60,90 @@ def test_one_run_a_side_is_suspect_beyond_the_screen_and_never_more(
     assert only(base, head)["verdict"] == verdict
 
 
-def test_no_verdict_claims_significance() -> None:
-    assert not {"slower", "faster", "significant", "unchanged"} & set(VERDICTS)
+def sides(tmp_path: Path, base: list[float], head: list[float], **more: Any) -> list[list[Path]]:
+    """Runs of one cell, a run for each time."""
+    return [[run(tmp_path, timed(timing_cell("a"), seconds), **more) for seconds in side] for side in (base, head)]
+
+
+FIVE = [1.0, 1.01, 0.99, 1.02, 0.98]
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.10, "slower"), (0.90, "faster"), (1.005, "unchanged"), (1.0, "unchanged"), (1.045, "inconclusive")],
+)
+def test_five_runs_a_side_are_decided(tmp_path: Path, factor: float, verdict: str) -> None:
+    base, head = sides(tmp_path, FIVE, [seconds * factor for seconds in FIVE])
+    (row,) = compare(base, head).to_dict("records")
+    assert row["verdict"] == verdict
+    assert row["low"] <= row["ratio"] <= row["high"]
+
+
+def test_a_large_change_of_noisy_runs_is_inconclusive_and_never_green(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, [1.0, 1.5, 0.8, 1.2, 0.9], [1.3, 0.9, 1.6, 1.1, 1.4])
+    (row,) = compare(base, head).to_dict("records")
+    assert row["verdict"] == "inconclusive"
+
+
+def test_four_runs_a_side_claim_nothing_unless_asked_to(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, FIVE[:4], [1.2 * seconds for seconds in FIVE[:4]])
+    assert compare(base, head)["verdict"].tolist() == ["within noise"]
+    assert compare(base, head, rules=parse_rules({"min_runs": 4}))["verdict"].tolist() == ["slower"]
+
+
+def test_a_change_of_fewer_seconds_than_the_floor_is_none(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, [s * 1e-6 for s in FIVE], [s * 1.2e-6 for s in FIVE])
+    assert compare(base, head)["verdict"].tolist() == ["inconclusive"]
+    assert compare(base, head, rules=parse_rules({"floor": "0s"}))["verdict"].tolist() == ["slower"]
+
+
+def test_what_is_significant_depends_on_how_many_cells_were_looked_at(tmp_path: Path) -> None:
+    def runs(factor: float) -> list[Path]:
+        others = [timed(timing_cell(f"other{i}"), 1.0) for i in range(40)]
+        return [run(tmp_path, timed(timing_cell("a"), seconds * factor), *others) for seconds in FIVE]
+
+    table = compare(runs(1.0), runs(1.2)).set_index("case")
+    assert table.loc["a", "p"] == pytest.approx(2 / 252)
+    assert table.loc["a", "q"] == pytest.approx(41 * 2 / 252)
+    assert table.loc["a", "verdict"] == "inconclusive"
+
+
+def test_speed_memory_and_exactness_are_compared_together(tmp_path: Path) -> None:
+    """A mend that makes a layer faster, larger and less exact shows all three."""
+
+    def side(seconds: float, peak: int, error: float) -> Path:
+        time, check = timed(timing_cell("a"), seconds), checked(check_cell("a"))
+        time = dataclasses.replace(time, metrics=(*time.metrics, MetricValue("peak", "bytes", "lower", peak)))
+        check = dataclasses.replace(check, metrics=(MetricValue("error", "", "lower", error),))
+        return run(tmp_path, time, check)
+
+    table = compare(side(1.0, 1000, 1e-7), side(0.5, 2000, 1e-3), metric=["median_s", "peak_bytes", "error"])
+    assert [(row["kind"], row["metric"], row["verdict"]) for row in table.to_dict("records")] == [
+        ("timing", "median_s", "suspect faster"),
+        ("check", "median_s", "same"),
+        ("timing", "peak_bytes", "worse"),
+        ("check", "error", "worse"),
+    ]
+    assert geomean(table).ratio == 0.5
+
+
+def test_what_is_counted_needs_one_run(tmp_path: Path) -> None:
+    rows = [
+        dataclasses.replace(timed(timing_cell("a"), 1.0), metrics=(MetricValue("peak", "bytes", "lower", peak),))
+        for peak in (1000, 1040, 1100)
+    ]
+    base, near, far = (run(tmp_path, row) for row in rows)
+    assert only(base, near, metric="peak_bytes")["verdict"] == "unchanged"
+    assert only(base, far, metric="peak_bytes")["verdict"] == "worse"
+    assert only(far, base, metric="peak_bytes")["verdict"] == "better"
+
+
+def test_a_key_can_be_ignored(tmp_path: Path) -> None:
+    base = run(tmp_path, timed(timing_cell("a", dtype="float32"), 1.0))
+    head = run(tmp_path, timed(timing_cell("a", dtype="bfloat16"), 0.5))
+    assert only(base, head, ignore=["dtype"])["ratio"] == 0.5
+    with pytest.raises(ResultError, match="'process' cannot be ignored"):
+        compare(base, head, ignore=["process"])
 
 
 def test_several_runs_are_compared_by_the_median_and_counted(tmp_path: Path) -> None:
@@ -145,8 +229,6 @@ def test_several_numbers_of_threads_are_cells_of_their_own(tmp_path: Path) -> No
 
 
 def test_a_cell_that_stands_twice_in_a_run_is_not_comparable(tmp_path: Path) -> None:
-    import dataclasses
-
     row = timed(timing_cell("a"), 1.0)
     base = run(tmp_path, row, dataclasses.replace(row, nodeid="another_test"))
     assert only(base, run(tmp_path, row))["obstacle"] == "several"
@@ -169,13 +251,10 @@ def test_an_unknown_metric_is_refused_with_those_that_are_there(tmp_path: Path) 
     base = run(tmp_path, timed(timing_cell("a"), 1.0))
     with pytest.raises(ResultError, match=r"no side has the metric 'nope'; there are .*median_s"):
         compare(base, base, metric="nope")
-    with pytest.raises(ResultError, match="screen must be above 0"):
-        compare(base, base, screen=0)
+    assert compare(base, base, metric=["median_s", "nope"])["metric"].unique().tolist() == ["median_s"]
 
 
 def test_the_geometric_mean_is_of_cells_that_passed_on_both_sides(tmp_path: Path) -> None:
-    import dataclasses
-
     def side(factor: float, outcome: str) -> list[Row]:
         failing = dataclasses.replace(timed(timing_cell("failing"), 100.0 * factor), outcome=outcome)
         return [
@@ -218,6 +297,8 @@ def test_frames_and_paths_compare_alike(tmp_path: Path) -> None:
         ("linear and not no_bias", {"linear"}),
         ("LSTM or gelu", {"lstm", "gelu"}),
         ("(lstm or gelu) and not (gelu)", {"lstm"}),
+        ("case:linear", {"linear"}),
+        ("dtype:bfloat16 and case:GELU", {"gelu"}),
         ("nothing_at_all", set()),
     ],
 )

@@ -130,7 +130,7 @@ def test_the_first_argument_is_the_baseline_and_is_echoed(folder: Path) -> None:
     done = torchbasics("compare", "20260102", "20260101", "--results", folder)
     assert "baseline  20260102T000000Z-bbbbbbbb" in done.out
     assert "-50.0 %" in done.out
-    assert "▼ suspect faster" in done.out
+    assert "▽ suspect faster" in done.out
     assert "+100 %" in torchbasics("compare", "20260101", "20260102", "--results", folder).out
 
 

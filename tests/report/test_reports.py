@@ -10,7 +10,7 @@ import pytest
 
 from pytest_torchbasics.analysis.compare import compare
 from pytest_torchbasics.report import html, markdown, terminal
-from pytest_torchbasics.report.comparison import comparison
+from pytest_torchbasics.report.comparison import Pair, View, comparison
 from pytest_torchbasics.report.summary import run_summary
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.rows import Row
@@ -133,7 +133,7 @@ def test_hostile_text_drives_no_terminal(hostile: list[Path]) -> None:
     table = compare(*hostile)
     for text in (
         terminal.render(run_summary(load(hostile[0])), width=100),
-        terminal.render(comparison(table, HOSTILE, HOSTILE, everything=True), width=100),
+        terminal.render(comparison([Pair(HOSTILE, HOSTILE, table)], View(everything=True)), width=100),
     ):
         assert not set(text) & {"\x1b", "\u202e", "\r", "\t"}
         assert not any(line.lstrip().startswith("::") or "##[" in line for line in text.splitlines())
@@ -143,7 +143,7 @@ def test_hostile_text_is_no_markup_in_html(hostile: list[Path]) -> None:
     table = compare(*hostile)
     for text in (
         html.render(run_summary(load(hostile[0]), details=True)),
-        html.render(comparison(table, HOSTILE, HOSTILE, everything=True, details=True)),
+        html.render(comparison([Pair(HOSTILE, HOSTILE, table)], View(everything=True, details=True))),
     ):
         assert "onerror" in text
         elements = Page(text).elements
@@ -156,7 +156,7 @@ def test_hostile_text_is_no_markup_in_markdown(hostile: list[Path]) -> None:
     table = compare(*hostile)
     for text in (
         markdown.render(run_summary(load(hostile[0]))),
-        markdown.render(comparison(table, HOSTILE, HOSTILE, everything=True)),
+        markdown.render(comparison([Pair(HOSTILE, HOSTILE, table)], View(everything=True))),
     ):
         assert "<img" not in text
         assert "](http" not in text
@@ -198,7 +198,7 @@ def test_the_comparison_says_what_differs_first_and_claims_nothing(tmp_path: Pat
         ],
     )
     for width in (80, 100):
-        text = terminal.render(comparison(compare(base, head), "the-base", "the-head"), width=width)
+        text = terminal.render(comparison([Pair("the-base", "the-head", compare(base, head))]), width=width)
         assert max(map(len, text.splitlines())) <= width
         order = [
             "baseline  the-base",
@@ -207,11 +207,11 @@ def test_the_comparison_says_what_differs_first_and_claims_nothing(tmp_path: Pat
             "passed -> failed: off by one",
             "? missing: 1 cell of cat",
             "+ added: 1 cell of brand_new",
-            "▲ suspect slower",
+            "△ suspect slower",
             "unchanged cells are not listed",
             "geometric mean of head / base: 1.50",
             "over 101 cells",
-            "No significance is claimed",
+            "With so few runs no significance is claimed",
             "1 new failure · 1 missing",
         ]
         positions = [text.index(words) for words in order]

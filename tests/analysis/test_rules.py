@@ -1,0 +1,85 @@
+"""Rules of a TOML file: which is used for which cell, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pytest_torchbasics.analysis.rules import Rules, parse_rules, read_rules
+from pytest_torchbasics.results import ResultError
+
+CELLS = pd.DataFrame(
+    {
+        "case": ["linear", "conv", "dropout"],
+        "check": "",
+        "phase": ["forward", "backward", "backward"],
+        "mode": "eager",
+        "device": "cpu",
+        "dtype": "float32",
+        "sizes": "",
+    }
+)
+TEXT = """
+[tool.other]
+x = 1
+[tool.torchbasics.compare]
+threshold = "3%"
+floor = "1us"
+min_runs = 6
+[[tool.torchbasics.compare.rule]]
+match = "phase:backward"
+threshold = "10%"
+[[tool.torchbasics.compare.rule]]
+match = "dropout"
+gate = false
+"""
+
+
+def test_the_last_rule_that_matches_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(TEXT)
+    rules = read_rules(path)
+    linear, conv, dropout = rules.of(CELLS)
+    assert (linear.threshold, linear.floor_s, linear.gate) == (0.03, 1e-6, True)
+    assert (conv.threshold, conv.floor_s, conv.gate) == (0.1, 1e-6, True)
+    assert (dropout.threshold, dropout.gate) == (0.03, False)
+    assert rules.min_runs == 6
+
+
+def test_without_a_table_the_defaults_hold(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("[tool.other]\nx = 1\n")
+    assert read_rules(path) == Rules()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([], "must be a table"),
+        ({"treshold": "5%"}, "unknown key 'treshold'; there are threshold"),
+        ({"threshold": "five"}, "'threshold': 'five' is no share above 0"),
+        ({"threshold": -0.1}, "no share above 0"),
+        ({"threshold": True}, "no share above 0"),
+        ({"floor": "5 parsecs"}, "'floor': '5 parsecs' is no time"),
+        ({"floor": "1.2.3s"}, "is no time"),
+        ({"alpha": 2}, "'alpha' must be between 0 and 1"),
+        ({"min_runs": 3}, "'min_runs' must be 4 or more, found 3"),
+        ({"rule": {"match": "x"}}, r"\[\[tool.torchbasics.compare.rule\]\]"),
+        ({"rule": [{"threshold": "5%"}]}, "a rule has no 'match'"),
+        ({"rule": [{"match": "a and"}]}, "'match': the expression 'a and' is wrong"),
+        ({"rule": [{"match": "a", "gate": "no"}]}, "'gate': must be true or false"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(table: object, message: str) -> None:
+    with pytest.raises(ResultError, match=message):
+        parse_rules(table)
+
+
+@pytest.mark.parametrize("content", [b"[", b"\xff", b"[tool]\ntorchbasics = 3"])
+def test_a_file_that_is_no_toml_or_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(content)
+    with pytest.raises(ResultError, match=r"x\.toml"):
+        read_rules(path)

@@ -1,0 +1,69 @@
+"""The exact test, its correction and its interval, against scipy's and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pytest_torchbasics.analysis.significance import p_values, q_values, ratio_interval
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 3), (4, 6), (5, 5), (9, 4), (12, 10)])
+def test_p_is_that_of_scipy(sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    base, head = (rng.random((30, size)) + shift for size, shift in zip(sizes, (0, 0.2), strict=True))
+    expected = [stats.mannwhitneyu(*pair, method="exact").pvalue for pair in zip(base, head, strict=True)]
+    np.testing.assert_allclose(p_values(base, head), expected)
+
+
+def test_what_is_missing_counts_nowhere() -> None:
+    base = np.array([[1.0, np.nan, 2.0, np.nan], [np.nan] * 4, [1, 2, 3, 4]])
+    head = np.array([[3.0, 4.0, np.nan], [1.0, 2.0, 3.0], [5.0, 6.0, 7.0]])
+    p = p_values(base, head)
+    assert p[0] == pytest.approx(stats.mannwhitneyu([1, 2], [3, 4], method="exact").pvalue)
+    assert np.isnan(p[1])
+    assert p[2] == pytest.approx(2 / 35)
+
+
+def test_equal_values_are_no_evidence() -> None:
+    same = np.full((1, 5), 3.0)
+    assert p_values(same, same) == 1.0
+    nearly = np.array([[1.0, 1.0, 1.0, 1.0, 2.0]])
+    assert (
+        p_values(nearly, np.array([[1.0, 2.0, 2.0, 2.0, 2.0]]))
+        >= stats.mannwhitneyu(nearly[0], [1.0, 2.0, 2.0, 2.0, 2.0], method="asymptotic", use_continuity=True).pvalue
+    )
+
+
+def test_q_is_that_of_scipy() -> None:
+    p = np.random.default_rng(2).random(50) ** 3
+    np.testing.assert_allclose(q_values(p), stats.false_discovery_control(p))
+    with_holes = np.insert(p, [3, 9], np.nan)
+    np.testing.assert_allclose(q_values(with_holes)[~np.isnan(with_holes)], stats.false_discovery_control(p))
+    assert len(q_values(np.array([]))) == 0
+
+
+def test_the_interval_holds_the_true_ratio_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    base = rng.lognormal(0, 0.1, (4000, 5))
+    head = 1.1 * rng.lognormal(0, 0.1, (4000, 5))
+    low, high = ratio_interval(base, head)
+    held = ((low <= 1.1) & (high >= 1.1)).mean()
+    assert 0.95 <= held <= 0.985  # 96.8 % is the least that five runs allow above 95
+
+
+def test_too_few_runs_have_no_interval() -> None:
+    low, high = ratio_interval(np.ones((1, 3)), np.ones((1, 3)))
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+    low, _ = ratio_interval(np.array([[0.0, 1, 2, 3, 4]]), np.ones((1, 5)))
+    assert np.isnan(low).all()
+
+
+def test_the_interval_and_the_test_say_the_same() -> None:
+    rng = np.random.default_rng(4)
+    base, head = rng.lognormal(0, 0.1, (2000, 6)), rng.lognormal(0.1, 0.1, (2000, 5))
+    low, high = ratio_interval(base, head)
+    p = p_values(base, head)
+    assert ((p < 0.05) == ((low > 1) | (high < 1))).all()
