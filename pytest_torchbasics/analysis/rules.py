@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..results.errors import ResultError
-from ..results.safe import JSON_BYTES, read_bytes
-from .filters import mask_of
+from ..results.safe import read_toml
+from .filters import check_expression, mask_of
 from .significance import LEAST_RUNS
 
 if TYPE_CHECKING:
@@ -71,15 +70,7 @@ def read_rules(path: Path) -> Rules:
     Raises:
         ResultError: it cannot be read, or something in it has no meaning.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found]
-
-    try:
-        found: Any = tomllib.loads(read_bytes(path, JSON_BYTES).decode("utf-8"))
-    except ValueError as error:
-        raise ResultError(f"is no TOML: {error}", path) from None
+    found: Any = read_toml(path)
     for name in TABLE.split("."):
         found = found.get(name, {}) if isinstance(found, dict) else found
     try:
@@ -171,7 +162,5 @@ def _truth(value: object) -> bool:
 def _expression(value: object) -> str:
     if not isinstance(value, str):
         raise ResultError(f"must be an expression such as 'linear and backward', found {value!r:.60}")
-    from .filters import check_expression
-
     check_expression(value)
     return value

@@ -10,7 +10,7 @@ from ..analysis import matrix as tables
 from ..analysis.naming import told_apart
 from ..results.schema import PHASES
 from . import reasons
-from .document import Block, Column, Document, Entries, Entry, Heading, Table, Text, Tone, names
+from .document import Block, Column, Document, Entries, Entry, Facts, Heading, Table, Text, Tone, names
 from .signs import (
     ABSENT,
     PHASE_TITLES,
@@ -62,6 +62,31 @@ def check_matrix(frame: pd.DataFrame, about: Mapping[str, str] | None = None, de
         f"the gravest outcome; 2 of 3: in so many of the devices and dtypes; after ✓ the others do not apply\n{WORDS}"
     )
     return _document("torchbasics matrix by check", frame, heads, columns, note, about or {}, details)
+
+
+def support_difference(table: pd.DataFrame, about: Mapping[str, str]) -> Document:
+    """What is supported now and was not, and what no longer is: a table of `support.changed`."""
+    groups = (
+        ("Newly supported", table["better"].eq(True), "good"),
+        ("No longer", table["better"].eq(False), "bad"),
+        ("Otherwise changed", table["better"].isna(), "plain"),
+    )
+    blocks: list[Block] = [Facts(tuple((name, Text(value)) for name, value in about.items()))]
+    for title, chosen, _ in groups:
+        rows = [_changed_row(row) for row in table[chosen.fillna(False)].to_dict("records")]
+        heads = [Column((name,)) for name in ("case", "on", "base", "head")]
+        if rows:
+            blocks += [Heading(title), Table((*heads, Column(("reason",), wraps=True)), tuple(rows), "")]
+    counted = [(title, int(chosen.sum()), tone) for title, chosen, tone in groups if chosen.sum()]
+    words = " · ".join(f"{count} {title.lower()}" for title, count, _ in counted) or "nothing changed"
+    tone: Tone = "bad" if any(tone == "bad" for _, _, tone in counted) else "good"
+    return Document("torchbasics matrix --diff", tuple(blocks), Text(words, tone))
+
+
+def _changed_row(row: Mapping[Any, Any]) -> tuple[Text, ...]:
+    on = " ".join(filter(None, (row["device"], row["dtype"], row["mode"] if row["mode"] != "eager" else "")))
+    sides = (outcome_text(row[side]) if row[side] else ABSENT for side in ("base", "head"))
+    return (Text(row["case"]), Text(on), *sides, Text(row["reason"]))
 
 
 def _document(

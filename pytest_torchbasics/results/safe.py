@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -108,6 +109,24 @@ def read_json(path: Path) -> Any:
         ResultError: it cannot be read, is too large, or is not strict JSON.
     """
     return parse_json(read_bytes(path, JSON_BYTES), path)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file of at most `JSON_BYTES`.
+
+    Raises:
+        ResultError: it cannot be read, or is none.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found]
+
+    try:
+        found: dict[str, Any] = tomllib.loads(read_bytes(path, JSON_BYTES).decode("utf-8"))
+    except ValueError as error:
+        raise ResultError(f"is no TOML: {error}", path) from None
+    return found
 
 
 def read_bytes(path: Path, limit: int) -> bytes:

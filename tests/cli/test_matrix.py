@@ -106,3 +106,38 @@ def test_an_incomplete_run_is_shown_and_exit_4(tmp_path: Path) -> None:
     done = torchbasics("matrix", path)
     assert (done.code, f"the run {path.name} is incomplete" in done.last_line) == (4, True)
     assert "? nothing ran: b" in done.out
+
+
+def test_the_difference_of_two_runs_names_what_is_newly_supported(tmp_path: Path) -> None:
+    def run(name: str, **outcomes: str) -> Path:
+        rows = [checked(check_cell(case), outcome, f"why {case}") for case, outcome in outcomes.items()]
+        return write_run(tmp_path / name, rows)
+
+    base = run("a", conv="unsupported", linear="passed", gru="passed")
+    head = run("b", conv="passed", linear="failed", gru="passed")
+    done = torchbasics("matrix", head, "--diff", base)
+    assert done.code == 0
+    assert "1 newly supported · 1 no longer" in done.out
+    assert "conv" in done.out
+    assert "gru" not in done.out
+    assert (
+        "| conv | cpu float32 | – unsupp. | ✓ passed |"
+        in torchbasics("matrix", head, "--diff", base, "--format=markdown").out
+    )
+    assert "nothing changed" in torchbasics("matrix", base, "--diff", base).out
+
+
+def test_support_that_is_not_declared_is_exit_1(tmp_path: Path) -> None:
+    rows = [checked(check_cell("gru"), "unsupported", "no kernel"), checked(check_cell("linear"))]
+    run, file = write_run(tmp_path, rows), tmp_path / "support.toml"
+    file.write_text("")
+    done = torchbasics("matrix", run, "--support", file)
+    assert (done.code, "support is not as declared in 1 places" in done.last_line) == (1, True)
+    assert "not declared: gru · shape on cpu float32 is unsupported: no kernel" in done.err
+    file.write_text('[[unsupported]]\nmatch = "case:gru"\nreason = "x"\n')
+    assert torchbasics("matrix", run, "--support", file).code == 0
+    file.write_text('[[unsupported]]\nmatch = "gru or linear"\nreason = "x"\n')
+    done = torchbasics("matrix", run, "--support", file)
+    assert (done.code, "declared, and none any more: 'gru or linear' (x)" in done.err) == (1, True)
+    file.write_text("[")
+    assert torchbasics("matrix", run, "--support", file).code == 2
