@@ -35,12 +35,24 @@ format_option = click.option(
     help="Of the output; by default the ending of --out tells, else terminal.",
 )
 out_option = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+
+
+def _results(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+    """The folder; of a URL its mirror."""
+    from ..results.load import local
+
+    try:
+        return local(value)
+    except ResultError as error:
+        fail(UNUSABLE, str(error))
+
+
 results_option = click.option(
     "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
+    callback=_results,
+    default="results",
     show_default=True,
-    help="The folder in which runs are looked for by id.",
+    help="The folder, or its URL, in which runs are looked for by id.",
 )
 
 

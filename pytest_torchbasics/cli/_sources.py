@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..results.collect import RUN_JSON
 from ..results.errors import ResultError
-from ..results.load import load, sources
+from ..results.load import load, local, sources
 from ..results.merge import PLACEHOLDER
+from ..results.remote import is_url
 from ..results.safe import safe_text
 from ..results.store import RunFolder, status_of
 
@@ -77,7 +78,7 @@ def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
     """
     if word == "latest":
         return _latest(results)
-    path = Path(word)
+    path = local(word)
     if path.exists():
         is_root = path.is_dir() and not (path / RUN_JSON).exists() and (path / "runs").is_dir()
         return _latest(path) if single and is_root else [path]
@@ -93,7 +94,7 @@ def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
 
 
 def _split(argument: str) -> list[str]:
-    if Path(argument).exists() or "," not in argument:
+    if is_url(argument) or Path(argument).exists() or "," not in argument:
         return [argument]
     return [word for word in argument.split(",") if word]
 

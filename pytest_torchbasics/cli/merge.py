@@ -11,27 +11,32 @@ from . import _output as output
 
 
 @click.command("merge", short_help="The runs of many folders in one, and what never arrived.")
-@click.argument("src", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The results folder.")
+@click.argument("src", nargs=-1, required=True)
+@click.option("--out", required=True, help="The results folder, or the URL of one.")
 @click.option(
     "--expect",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A plan.json: what it names and what is not in SRC becomes not_run rows, and the exit code is 4.",
 )
-def command(src: tuple[Path, ...], out: Path, expect: Path | None) -> None:
+def command(src: tuple[str, ...], out: str, expect: Path | None) -> None:
     """Put the runs of all SRC into one results folder. What is there already stays.
 
-    SRC are results folders, run folders, folders of downloaded artifacts (searched for runs), tables (.parquet, .csv),
-    journals (.jsonl), or JSON files of pytest-benchmark.
+    SRC are results folders, their URLs, run folders, folders of downloaded artifacts (searched for runs), tables
+    (.parquet, .csv), journals (.jsonl), or JSON files of pytest-benchmark.
 
     Runs are never changed, and no samples are pooled. Of a leg's shard that a CI ran again, the highest attempt counts;
     the others are moved to superseded/.
     """
+    from ..results.load import local
     from ..results.merge import Contradiction, merge
     from ..results.plan import read_plan
+    from ..results.remote import is_url, mirror_of, publish_all
 
     try:
-        merged = merge(src, out, None if expect is None else read_plan(expect))
+        folder = mirror_of(out) if is_url(out) else Path(out)
+        merged = merge([local(source) for source in src], folder, None if expect is None else read_plan(expect))
+        if is_url(out):
+            publish_all(folder, out)
     except Contradiction as error:
         output.fail(output.NOT_COMPARABLE, str(error))
     except ResultError as error:

@@ -53,7 +53,7 @@ OPTIONS = (
     Option("phase", "what is timed: forward, backward, forward_backward (default: all three)", "NAMES", True),
     Option("checks", "run only these checks (--list-checks lists them)", "NAMES", True),
     Option("list-checks", "list the checks, one line each on what fault it finds, and stop", ini=False),
-    Option("results", "write this run's tables under DIR (default, and if empty: nowhere)", "DIR"),
+    Option("results", "write this run's tables under DIR, a folder or a URL (default, and if empty: nowhere)", "DIR"),
     Option("leg", "name of this leg of a CI matrix, kept in the results", "NAME"),
     Option("shard", "run the K-th of N deterministic shares of the cases", "K/N"),
     Option("cold-cache", "time accelerators after their cache was cleared too (device_cold)"),

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import pytest
 
 from ..modes import parse_modes
+from ..results.remote import is_url, mirror_of
 from .options import FOREIGN, OPTIONS
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
@@ -42,6 +43,7 @@ class Settings:
     phases: tuple[str, ...] | None
     checks: tuple[str, ...] | None
     results: Path | None
+    results_url: str
     leg: str
     shard: tuple[int, int] | None
     quality: str
@@ -78,6 +80,7 @@ def _read_settings(config: pytest.Config) -> Settings:
         phases=_choice(values["phase"], _phases),
         checks=_parse(values["checks"].source, values["checks"].names, _parse_checks),
         results=_results(config, values["results"]),
+        results_url=(values["results"].text or "") if is_url(values["results"].text or "") else "",
         leg=_leg(values["leg"]),
         shard=_shard(shard) if shard.text else None,
         quality=(_choice(values["timer-quality"], _qualities) or ("standard",))[0],
@@ -242,6 +245,8 @@ def _switch(value: _Value) -> bool:
 def _results(config: pytest.Config, value: _Value) -> Path | None:
     if not value.text:
         return None  # not given; or switched off, on the command line, where the configuration file gives it
+    if is_url(value.text):
+        return mirror_of(value.text)
     base = config.invocation_params.dir if value.from_command_line else config.rootpath
     path = (base / value.text).absolute()
     if path.exists() and not path.is_dir():

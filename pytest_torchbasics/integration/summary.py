@@ -32,6 +32,7 @@ class Conclusion:
         """Finish the run's files, and turn the run red if it is not what was planned."""
         from ..results.errors import ResultError
         from ..results.load import load
+        from ..results.remote import publish
         from ..results.store import finalise
 
         folder = self.config.stash[FOLDER]
@@ -49,6 +50,8 @@ class Conclusion:
             status = finalise(folder, "interrupted" if interrupted else None, [rescued] if rescued else [])
             self.frame = load(folder.path)
             self._write_reports()
+            if url := settings_of(self.config).results_url:
+                publish(folder, url)
         except (OSError, ResultError) as error:
             self.lines.append(f"the results could not be finished: {error}")
             session.exitstatus = RESULTS_LOST

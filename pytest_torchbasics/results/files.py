@@ -12,6 +12,9 @@ from typing import Any
 
 from .errors import ResultError
 
+#: Where the cache is kept, instead of the user's folder for such files.
+CACHE_VARIABLE = "TORCHBASICS_CACHE"
+
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file by way of a temporary one beside it, through to the disk, and read it back.
@@ -43,6 +46,15 @@ def replace_file(path: Path, data: bytes) -> None:
 def to_json(value: Any) -> bytes:
     """Strict JSON, one key a line; what is no plain value becomes text."""
     return (json.dumps(value, indent=1, allow_nan=False, default=str) + "\n").encode()
+
+
+def cache_folder() -> Path:
+    """Where this user's files are kept that can be made again: `TORCHBASICS_CACHE`, or the system's place for such."""
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return Path(folder)
+    import platformdirs
+
+    return platformdirs.user_cache_path("pytest-torchbasics")
 
 
 def sha256(data: bytes) -> str:

@@ -26,8 +26,9 @@ def load(path: Source, long: bool = False) -> pd.DataFrame:
     """The rows of one or several runs as a tidy frame.
 
     Args:
-        path: a run folder, a results folder (with runs/), a rows.parquet, a rows.jsonl journal, a CSV that
-            `torchbasics show` wrote, a JSON of pytest-benchmark, or several of them.
+        path: a run folder, a results folder (with runs/) or the URL of one (`s3://...`, by fsspec), a
+            rows.parquet, a rows.jsonl journal, a CSV that `torchbasics show` wrote, a JSON of pytest-benchmark, or
+            several of them.
             A run that was killed is read from its journals: what was running is `crashed`, the rest `not_run`.
         long: one row per metric instead of one per check or phase.
 
@@ -51,11 +52,22 @@ def sources(path: Source) -> list[Path]:
         ResultError: there is nothing.
     """
     paths = [path] if isinstance(path, (str, Path)) else list(path)
-    found = [source for item in paths for source in _expand(Path(item))]
+    found = [source for item in paths for source in _expand(local(item))]
     unique = list(dict.fromkeys(source.resolve() for source in found))
     if not unique:
         raise ResultError("no results were given: name a run folder, a results folder, or a file")
     return unique
+
+
+def local(path: str | Path) -> Path:
+    """The path; of a URL its mirror, brought up to date.
+
+    Raises:
+        ResultError: the URL cannot be reached.
+    """
+    from .remote import fetched, is_url
+
+    return fetched(str(path)) if is_url(str(path)) else Path(path)
 
 
 def _expand(path: Path) -> Sequence[Path]:

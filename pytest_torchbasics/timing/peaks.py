@@ -8,7 +8,6 @@ copies of several sizes are measured.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends import Backend, backend_for
 from ..modes import parse_mode
-from ..results.files import replace_file, to_json
+from ..results.files import cache_folder, replace_file, to_json
 from .measuring import Measurement, measure
 from .phases import Workload
 
@@ -30,8 +29,6 @@ LONG_ENOUGH_S = 5e-3
 SMALLEST_PRODUCT, LARGEST_PRODUCT = 128, 16384
 #: Bytes of the tensors that are copied, from the first cache to memory.
 COPIES = (2**14, 2**17, 2**20, 2**23, 2**26)
-#: Where peaks are kept, instead of the user's cache folder.
-FOLDER_VARIABLE = "TORCHBASICS_CACHE"
 
 
 @dataclass(frozen=True)
@@ -150,11 +147,7 @@ def peaks_for(trial: Trial, threads: int) -> Peaks | None:
 
 
 def _path() -> Path:
-    if folder := os.environ.get(FOLDER_VARIABLE):
-        return Path(folder) / "peaks.json"
-    import platformdirs
-
-    return platformdirs.user_cache_path("pytest-torchbasics") / "peaks.json"
+    return cache_folder() / "peaks.json"
 
 
 def _read(path: Path) -> dict[str, Any]:

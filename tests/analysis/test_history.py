@@ -62,7 +62,7 @@ def test_what_else_changed_is_named(tmp_path: Path) -> None:
     assert (change.place, change.ratio, change.facts) == (10, pytest.approx(1.3), ("torch_version 2.13 -> 2.14",))
     assert [level for *_, level in history.levels] == [1.0, 1.3]
     text = render(history_report([history], "median_s", "lower", {"case": "a"}), 100)
-    for words in ("▲ +30 %", "torch_version 2.13 -> 2.14", "1 changes", "▁▁▁▁▁▁▁▁▁▁████████"):
+    for words in ("▲ +30.0 %", "torch_version 2.13 -> 2.14", "1 changes", "▁▁▁▁▁▁▁▁▁▁████████"):
         assert words in text
 
 

@@ -1,0 +1,48 @@
+"""`--results=URL`: a run is made on this machine's disk and published when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_torchbasics.results.load import load
+from pytest_torchbasics.results.remote import mirror_of
+
+from .conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHBASICS_CACHE", str(tmp_path / "cache"))
+
+
+TEST = """
+import pytest
+from cases import CASES
+
+@pytest.mark.cases(CASES)
+def test_correct(check):
+    check()
+"""
+
+
+def test_a_run_is_published_when_it_ends(run: Run, pytester: pytest.Pytester, tmp_path: Path) -> None:
+    pytester.makepyfile(test_it=TEST)
+    url = f"file://{tmp_path}/storage"
+    result = run("-k", "linear", "--checks=shape", f"--results={url}")
+    assert result.ret == 0
+    assert len(load(url)) == 1
+    (published,) = (tmp_path / "storage" / "runs").iterdir()
+    assert (published / "report.html").is_file()
+    assert mirror_of(url).is_dir()
+
+
+def test_a_run_that_cannot_be_published_is_red_and_kept(run: Run, pytester: pytest.Pytester, tmp_path: Path) -> None:
+    pytester.makepyfile(test_it=TEST)
+    (tmp_path / "storage").write_text("a file")
+    url = f"file://{tmp_path}/storage"
+    result = run("-k", "linear", "--checks=shape", f"--results={url}")
+    assert result.ret not in (0, 1)
+    result.stdout.fnmatch_lines(["*the results could not be finished: file://*/storage cannot be reached*"])
+    assert len(load(mirror_of(url))) == 1
