@@ -64,6 +64,14 @@ def modes() -> str:
     )
 
 
+def columns() -> str:
+    from pytest_torchbasics.results.schema import DESCRIPTIONS, arrow_types
+
+    types = {name: str(type_).partition("<")[0] for name, type_ in arrow_types().items()}
+    found = [[f"`{name}`", types[name].replace("dictionary", "text"), DESCRIPTIONS[name]] for name in types]
+    return rows(["column", "type", "what it holds"], found)
+
+
 def metrics() -> str:
     from pytest_torchbasics.timing import METRICS
 

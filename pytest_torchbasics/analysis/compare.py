@@ -51,7 +51,8 @@ def compare(
         ignore: keys that do not tell cells apart: `["device"]` compares across devices.
 
     Returns:
-        One row per cell of either side and metric: the keys; `metric`; `base`, `head` (the median over runs), `ratio`
+        One row per cell of either side and metric: the keys, empty where they are ignored; `metric`; `base`, `head`
+        (the median over runs), `ratio`
         (head / base), `change` (ratio - 1), `low` and `high` (the 95 % interval of the ratio, with four or more runs a
         side), `p` and `q` (exact Mann-Whitney, and adjusted for the number of cells); `base_outcome`, `head_outcome`,
         `base_n`, `head_n`; `threshold`, `gate` (False: the rules say that the cell never fails a gate); `verdict`,
@@ -72,9 +73,9 @@ def compare(
     ways = {name: better or _direction(frames, name, name == metrics[0]) for name in metrics}
     used = [name for name in metrics if ways[name]]
     cells = matched(frames[0], frames[1], used, ignore)
-    keys = cells.keys.copy()
-    if cells.threads_differ:
-        keys["threads"] = 0
+    # What does not tell cells apart is empty, so that every comparison has the same columns.
+    keys = cells.keys.assign(**{key: 0 if key == "threads" else "" for key in KEYS if key not in cells.keys})
+    keys = keys[[key for key in KEYS if key != "process"]]
     rule = rules.of(keys)
     parts = []
     for name in used:
@@ -92,9 +93,8 @@ def compare(
         parts.append(part)
     result: pd.DataFrame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     for column in ORDERED[:3]:
-        if column in result:
-            categories = ordered_values(column, result[column].unique())
-            result[column] = pd.Categorical(result[column], categories, ordered=True)
+        categories = ordered_values(column, result[column].unique())
+        result[column] = pd.Categorical(result[column], categories, ordered=True)
     result["verdict"] = pd.Categorical(result["verdict"], VERDICTS, ordered=True)
     return result
 

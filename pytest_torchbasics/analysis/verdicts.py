@@ -55,7 +55,7 @@ def obstacles(cells: Cells, metric: str) -> NDArray[np.object_]:
     """What forbids to compare the values of a cell that passed on both sides; else empty."""
     base, head = cells.base, cells.head
     both = (base.outcome == "passed") & (head.outcome == "passed")
-    timing = (cells.keys["kind"] == "timing").to_numpy() if "kind" in cells.keys else np.ones(len(both), bool)
+    timing = (cells.keys["kind"] == "timing").to_numpy()
     valued = both & timing & _has(base.values[metric]) & _has(head.values[metric])
     exact = metric in EXACT
 

@@ -179,7 +179,7 @@ def _table(table: pd.DataFrame, constant: tuple[str, ...]) -> Table:
     metrics = table["metric"].nunique() > 1
     repeated = bool(((table["base_n"] > 1) | (table["head_n"] > 1)).any())
     intervals = bool(table["low"].notna().any())
-    on = [key for key in ("sizes", "device", "dtype", "mode", "threads") if key in table and key not in constant]
+    on = [key for key in ("sizes", "device", "dtype", "mode", "threads") if key not in constant]
     on = [key for key in on if key in ("device", "dtype") or table[key].astype(str).nunique() > 1]
     heads = [Column(("case",)), Column(("check",)), *([Column(("on",))] if on else [])]
     heads += [Column(("metric",))] if metrics else []

@@ -53,7 +53,7 @@ def explanation(
 def _values(frame: pd.DataFrame, row: Mapping[Any, Any], metric: str) -> str:
     chosen = frame
     for key in AXES:
-        if key in row and key != "threads":
+        if row[key] and key != "threads":
             chosen = chosen[chosen[key].astype(str) == str(row[key])]
     if chosen.empty:
         return "absent"

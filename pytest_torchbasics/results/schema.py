@@ -31,6 +31,40 @@ RUN_COLUMNS = (
 #: Before the metrics, and after them, in the wide table.
 FIRST_COLUMNS = ("run_id", *KEYS, "outcome", "reason", "reason_code", "duration_s")
 LAST_COLUMNS = ("flags", "timer", "case_hash", "nodeid", "started_at", *RUN_COLUMNS)
+#: What each fixed column holds.
+DESCRIPTIONS = {
+    "run_id": "the run; ids sort by time",
+    "kind": "`check` or `timing`",
+    "case": "the case's name",
+    "check": "the check's name; empty for a timing",
+    "phase": "what was timed; empty for a check",
+    "mode": "how it was executed: `eager`, `channels_last+compile`",
+    "device": "`cpu`, `cuda:1`",
+    "dtype": "`float32`, without `torch.`",
+    "threads": "of the CPU; 0 for a check",
+    "process": "which repetition in a fresh process",
+    "sizes": "which of the sizes that a case declares for timing: `N=32`",
+    "outcome": "how the cell ended",
+    "reason": "why it did not pass, in one line",
+    "reason_code": "the same for programs: `process_died`, `not_reached`, `never_arrived`",
+    "duration_s": "how long the cell took in all",
+    "flags": "what to know about a time, with commas between",
+    "timer": "what the median is; times of different timers do not compare",
+    "case_hash": "of inputs, layer and protocol; rows with different ones do not compare",
+    "nodeid": "pytest's name of the test",
+    "started_at": "UTC",
+    "env_id": "hash of the whole environment, which stands in run.json",
+    "machine_key": "hash of stable facts of the machine",
+    "device_name": "the model of the device",
+    "torch_version": "",
+    "python_version": "",
+    "platform": "the operating system",
+    "commit": "of the project under test",
+    "dirty": "it had changes that were not committed; null if that is not known",
+    "leg": "of a CI matrix",
+    "shard": "`1/4`",
+    "attempt": "of the CI, counted from 1",
+}
 #: Columns of text that few values share among many rows.
 CATEGORIES = (
     "run_id",
