@@ -82,7 +82,7 @@ def metrics() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    function.__name__: function for function in (checks, options, markers, fixtures, modes, flags, metrics)
+    function.__name__: function for function in (checks, options, markers, fixtures, modes, flags, metrics, columns)
 }
 
 
