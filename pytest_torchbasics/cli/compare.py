@@ -147,7 +147,7 @@ def rules_of(config: Path | None, threshold: str | None = None, screen: str | No
 
     here = Path("pyproject.toml")
     path = config or (here if here.is_file() else None)
-    rules = Rules() if path is None else readrules_of(path)
+    rules = Rules() if path is None else read_rules(path)
     for name, value in (("threshold", threshold), ("screen", screen)):
         if value is not None:
             try:

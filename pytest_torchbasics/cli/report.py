@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from . import _output as output
 from .compare import METRICS, rules_of, words
 
 if TYPE_CHECKING:
+    from ..analysis.rules import Rules
     from ..report.full import Compared, Material
     from ._sources import Runs
 

@@ -115,7 +115,9 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
     if not len(outcomes) and not len(listed):
         blocks.append(Line(Text("nothing changed beyond what noise explains", "good")))
     if len(listed) < len(values):
-        blocks.append(Line(Text(f"{len(values) - len(listed)} unchanged cells are not listed: {view.elsewhere}", "quiet")))
+        blocks.append(
+            Line(Text(f"{len(values) - len(listed)} unchanged cells are not listed: {view.elsewhere}", "quiet"))
+        )
     return [*blocks, *(Line(text) for text in _conclusions(table))]
 
 

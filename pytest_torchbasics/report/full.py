@@ -38,7 +38,7 @@ class Compared:
     """
 
     pair: Pair
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     runs: tuple[str, ...] = ()
     records: Sequence[Mapping[str, Any]] = ()
 

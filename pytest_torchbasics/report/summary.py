@@ -116,7 +116,7 @@ def _support(frame: pd.DataFrame) -> list[Block]:
         if len(timed) == 1:
             note += f"\ntimes: {' '.join(place_lines(timed[0], many_modes))}, median ± half of its 95 % interval"
         table = Table(
-            (Column(("case",)), *heads), tuple((Text(case), *texts) for case, texts in rows.items()), note.strip()
+            (Column(("case",)), *heads), tuple((Text(str(case)), *texts) for case, texts in rows.items()), note.strip()
         )
         blocks += [
             Heading("Checks and times" if checked and len(timed) == 1 else "Checks" if checked else "Times"),
@@ -133,7 +133,7 @@ def _times_table(support: pd.DataFrame, timed: list[Any], phases: list[str], man
             texts = [time_text(cells, place, phase) for phase in phases]
             on = Text(" ".join(place_lines(place, many_modes)))
             if any(text.text for text in texts):
-                rows.append((Text(case), on, *texts))
+                rows.append((Text(str(case)), on, *texts))
     heads = (Column(("case",)), Column(("on",)), *columns)
     return Table(heads, tuple(rows), "median ± half of its 95 % interval", blank_repeats=True)
 

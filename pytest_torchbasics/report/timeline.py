@@ -11,8 +11,7 @@ from ..analysis.timeline import SERIES, change_places
 from . import units
 from .cells import cell
 from .document import Block, Column, Figure, Fold, Heading, Line, Table, Text
-from .plots.history import Moment
-from .plots.history import history
+from .plots.history import Moment, history
 from .signs import SIGNS
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 
 from pytest_torchbasics.analysis.compare import compare
-from pytest_torchbasics.analysis.timeline import timelines
-from pytest_torchbasics.analysis.samples import named
 from pytest_torchbasics.analysis.rules import Rules
+from pytest_torchbasics.analysis.samples import named
+from pytest_torchbasics.analysis.timeline import timelines
 from pytest_torchbasics.report import html, markdown, terminal
 from pytest_torchbasics.report.changes import changes
+from pytest_torchbasics.report.comparison import Pair
 from pytest_torchbasics.report.document import Figure, Fold, Heading, Line, Table
 from pytest_torchbasics.report.environment import environment
-from pytest_torchbasics.report.comparison import Pair
 from pytest_torchbasics.report.full import Compared, Material, full_report
-from pytest_torchbasics.report.timeline import timeline
 from pytest_torchbasics.report.roofs import roofs
 from pytest_torchbasics.report.samples import samples
+from pytest_torchbasics.report.timeline import timeline
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.rows import MetricValue, Row
 from pytest_torchbasics.results.samples import load_samples, run_records
