@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import safe
 from .collect import RUN_JSON, collect
+from .columns import LIMITS, check_metadata
 from .errors import ResultError
-from .schema import KEYS, VERSION
+from .schema import KEYS
 from .store import SAMPLES_PARQUET, RunFolder
+from .table import unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,37 +77,22 @@ def _read(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     size = safe.check_size(path, safe.PARQUET_BYTES)
-    limits = {"thrift_string_size_limit": 100 * safe.MIB, "thrift_container_size_limit": 1_000_000}
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, **limits) as file:
-            _check(file, path, size)
+        with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
+            check_metadata(file, path, size)
+            _check(file, path)
             return file.read(list(COLUMNS))
     except ResultError:
         raise
     except Exception as error:  # Arrow raises a dozen types, and others, for one broken byte; only the read is here
-        told = safe.safe_text(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise ResultError(f"cannot be read as Parquet: {told[:200]}", path) from None
+        raise unreadable(path, error) from None
 
 
-def _check(file: Any, path: Path, size: int) -> None:
-    version = (file.schema_arrow.metadata or {}).get(b"torchbasics_schema", b"")
-    if not version.isdigit() or len(version) > 9 or int(version) > VERSION:
-        raise ResultError(
-            f"written with schema {version[:20]!r}, this version reads up to {VERSION}: "
-            "pip install --upgrade pytest-torchbasics",
-            path,
-        )
+def _check(file: Any, path: Path) -> None:
     missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
     if missing:
         raise ResultError(f"lacks the columns {', '.join(missing)}", path)
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-    values, unpacked = (sum(getattr(chunk, name) for chunk in chunks) for name in _SIZES)
-    too_dense = unpacked > safe.RATIO_MATTERS_FROM and unpacked > safe.UNPACKED_RATIO * size
-    if values > SAMPLES or unpacked > safe.UNPACKED_BYTES or too_dense:
-        raise ResultError(
-            f"holds {values:,} values of {unpacked / safe.MIB:,.0f} MiB: refused; at most {SAMPLES:,} are read", path
-        )
-
-
-_SIZES = ("num_values", "total_uncompressed_size")
+    values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+    if values > SAMPLES:
+        raise ResultError(f"holds {values:,} values; at most {SAMPLES:,} are read", path)

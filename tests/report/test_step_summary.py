@@ -56,7 +56,7 @@ def test_everything_is_told_if_there_is_room(material: Material) -> None:
     text = step_summary(material, 900_000)
     check_valid(text)
     assert "Left out" not in text
-    for expected in ("within noise", "▲ suspect slower", "✗ new failure: add · strides", "### Cases", "### Times"):
+    for expected in ("within noise", "△ suspect slower", "✗ new failure: add · strides", "### Cases", "### Times"):
         assert expected in text
 
 

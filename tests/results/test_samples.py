@@ -51,14 +51,14 @@ def test_damage_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = run / "samples.parquet"
     table = pq.read_table(path)
     monkeypatch.setattr(samples, "SAMPLES", 10)
-    with pytest.raises(ResultError, match=r"values of .* MiB: refused"):
+    with pytest.raises(ResultError, match="values; at most 10 are read"):
         load_samples([run])
     monkeypatch.undo()
     pq.write_table(table.drop_columns(["samples_ns"]), path)
     with pytest.raises(ResultError, match="lacks the columns samples_ns"):
         load_samples([run])
     pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(ResultError, match="written with schema"):
+    with pytest.raises(ResultError, match="not one of torchbasics"):
         load_samples([run])
     path.write_bytes(b"PAR1 no such thing PAR1")
     with pytest.raises(ResultError, match="cannot be read as Parquet"):
