@@ -33,12 +33,13 @@ GATES = {
 METRICS = "median_s,peak_bytes,error"
 
 
-def _words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+def words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """An option's words, with commas between."""
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def _gates(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    gates = _words(ctx, param, value)
+    gates = words(ctx, param, value)
     for gate in gates:
         if gate not in GATES:
             raise click.BadParameter(f"{gate!r} is none of {', '.join(GATES)}", ctx, param)
@@ -58,11 +59,11 @@ class Compared:
 @click.argument("base")
 @click.argument("head", nargs=-1)
 @output.results_option
-@click.option("--metric", "metrics", default=METRICS, callback=_words, show_default=True, help="What is compared.")
+@click.option("--metric", "metrics", default=METRICS, callback=words, show_default=True, help="What is compared.")
 @click.option("--filter", "-k", "expression", metavar="EXPR", help="Only these cells: 'linear and not dtype:bfloat16'.")
 @click.option("--col", metavar="COLUMN[=BASE]", help="Compare the values of a column with each other: mode=eager.")
-@click.option("--table", "sections", default="", callback=_words, metavar="KEYS", help="A table each: device,dtype.")
-@click.option("--row", "rows", default="", callback=_words, metavar="KEYS", help="Fold cells that agree in these.")
+@click.option("--table", "sections", default="", callback=words, metavar="KEYS", help="A table each: device,dtype.")
+@click.option("--row", "rows", default="", callback=words, metavar="KEYS", help="Fold cells that agree in these.")
 @click.option("--sort", type=click.Choice(["change", "significance", "case"]), default="change", show_default=True)
 @click.option(
     "--only", type=click.Choice(["changed", "all"]), default="changed", show_default=True, help="What is listed."
@@ -114,7 +115,7 @@ def command(
         if not head and not col:
             raise ResultError("name the head too, or compare the values of a column with --col")
         sides = [read_runs([base], results), *([read_runs(head, results)] if head else [])]
-        rules = _rules(config, threshold, screen)
+        rules = rules_of(config, threshold, screen)
         found = _compared(sides, metrics, expression, col, rules)
         format_ = output.chosen_format(format_, out)
         view = View(
@@ -140,8 +141,8 @@ def command(
         output.fail(code, reason)
 
 
-def _rules(config: Path | None, threshold: str | None, screen: str | None) -> Rules:
-    """The rules of the file, with what the options say in the place of its defaults."""
+def rules_of(config: Path | None, threshold: str | None = None, screen: str | None = None) -> Rules:
+    """The rules of the file, or of pyproject.toml, with what the options say in the place of its defaults."""
     from ..analysis.rules import Rules, read_rules, share
 
     here = Path("pyproject.toml")

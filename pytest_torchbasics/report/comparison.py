@@ -65,6 +65,7 @@ class View:
         sort: one of `projections.SORTS`.
         sections: keys for whose values there is a table each.
         rows: keys that name a row; cells that have them in common are folded into one. Empty: a row per cell.
+        elsewhere: where the cells are found that are not listed.
     """
 
     everything: bool = False
@@ -72,6 +73,7 @@ class View:
     sort: str = "change"
     sections: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
+    elsewhere: str = "--only all, or --format csv"
 
 
 def comparison(pairs: Sequence[Pair], view: View = View(), about: Mapping[str, str] | None = None) -> Document:
@@ -109,11 +111,13 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
         shown = listed if view.details or view.everything else listed.head(ROWS)
         blocks += [block for part in _sections(shown, view.sections) for block in part]
         if len(shown) < len(listed):
-            blocks.append(Line(Text(f"... and {len(listed) - len(shown)} more: --only all, or --format csv", "quiet")))
+            blocks.append(Line(Text(f"... and {len(listed) - len(shown)} more: {view.elsewhere}", "quiet")))
     if not len(outcomes) and not len(listed):
         blocks.append(Line(Text("nothing changed beyond what noise explains", "good")))
     if len(listed) < len(values):
-        blocks.append(Line(Text(f"{len(values) - len(listed)} unchanged cells are not listed: --only all", "quiet")))
+        blocks.append(
+            Line(Text(f"{len(values) - len(listed)} unchanged cells are not listed: {view.elsewhere}", "quiet"))
+        )
     return [*blocks, *(Line(text) for text in _conclusions(table))]
 
 

@@ -1,4 +1,4 @@
-"""A report before it has a look: facts, tables, entries and lines, each text with a tone."""
+"""A report before it has a look: facts, tables, entries, lines and figures, each text with a tone."""
 
 from __future__ import annotations
 
@@ -65,12 +65,14 @@ class Table:
         rows: a text for each column.
         note: how to read it.
         blank_repeats: leave the first column blank where it repeats the row above, where that can be seen.
+        shaded: the tone of a text is that of its whole cell, where that can be seen: a heatmap.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Text, ...], ...]
     note: str = ""
     blank_repeats: bool = False
+    shaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,37 @@ class Line:
     text: Text
 
 
-Block = Heading | Facts | Table | Entries | Line
+@dataclass(frozen=True)
+class Figure:
+    """A plot. Figures one after the other stand side by side where there is room.
+
+    Attributes:
+        svg: the markup, made by `plots` alone: it is put into a page as it is.
+        caption: what it shows and how to read it.
+        told: what can be seen in it, in words, for where there are no pictures.
+    """
+
+    svg: str
+    caption: str
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that few readers need, behind their title where that can be opened.
+
+    Attributes:
+        title: what is inside.
+        blocks: what it holds; no headings.
+        opened: shown at first, as the example of several.
+    """
+
+    title: Text
+    blocks: tuple[Block, ...]
+    opened: bool = False
+
+
+Block = Heading | Facts | Table | Entries | Line | Figure | Fold
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..results.safe import escape_markdown
-from .document import Block, Document, Entries, Facts, Heading, Line, Table
+from ..results.safe import escape_html, escape_markdown
+from .document import Block, Document, Entries, Facts, Figure, Fold, Heading, Line, Table
 
 
 def render(document: Document) -> str:
@@ -23,6 +23,11 @@ def _block(block: Block) -> str:
         return _table(block)
     if isinstance(block, Entries):
         return "\n".join(_entry(entry.title.text, entry.detail) for entry in block.entries)
+    if isinstance(block, Figure):
+        return "\n\n".join(escape_markdown(words) for words in (block.caption, block.told) if words)
+    if isinstance(block, Fold):
+        inside = "\n\n".join(filter(None, map(_block, block.blocks)))
+        return f"<details><summary>{_in_html(block.title.text)}</summary>\n\n{inside}\n\n</details>"
     assert isinstance(block, Line)
     return escape_markdown(block.text.text)
 
@@ -37,3 +42,8 @@ def _table(table: Table) -> str:
 
 def _entry(title: str, detail: str) -> str:
     return f"- {escape_markdown(title)}" + (f"  \n  {escape_markdown(detail)}" if detail else "")
+
+
+def _in_html(words: str) -> str:
+    """Text between tags, where backslashes escape nothing; no mention comes alive."""
+    return escape_html(words).replace("@", "@\u200b")

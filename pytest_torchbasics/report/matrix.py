@@ -110,8 +110,8 @@ def _document(
     blocks: list[Block] = [
         header,
         Heading("Cases"),
-        Table((Column(("case",)), passed, *heads), tuple(rows), note),
-        *_nothing_ran(frame, found),
+        Table((Column(("case",)), passed, *heads), tuple(rows), note, shaded=True),
+        *nothing_ran(frame, found),
         *reasons.not_applicable(frame),
         *reasons.declared(frame),
         *reasons.problems(frame, details),
@@ -120,7 +120,7 @@ def _document(
 
 
 def _place_column(support: pd.DataFrame, place: tuple[str, ...], phase: str) -> list[Text]:
-    rows = [row for _, row in support.iterrows()]
+    rows = support.to_dict("records")
     checks = [every_outcome_text(row, place) for row in rows]
     times = [_time_text(row, place, phase) for row in rows]
     # Times stand under each other.
@@ -134,7 +134,7 @@ def _place_column(support: pd.DataFrame, place: tuple[str, ...], phase: str) -> 
     ]
 
 
-def _time_text(row: pd.Series[Any], place: tuple[str, ...], phase: str) -> Text:
+def _time_text(row: Mapping[Any, Any], place: tuple[str, ...], phase: str) -> Text:
     """The time, or what came instead of it: `forward ✗ raised`."""
     text = time_text(row, place, phase)
     if text.text and row.get((*place, f"{phase}_outcome")) != "passed":
@@ -164,11 +164,17 @@ def _thorough_text(row: Mapping[Any, Any]) -> Text:
     return Text(f"{row['passed']} of {row['checks']}") if row["checks"] else Text("")
 
 
-def _nothing_ran(frame: pd.DataFrame, found: pd.DataFrame) -> list[Block]:
-    """An entry for the cases that the same reasons kept from running at all."""
+def nothing_ran(frame: pd.DataFrame, found: pd.DataFrame) -> list[Block]:
+    """An entry for the cases that the same reasons kept from running at all.
+
+    Args:
+        frame: of `load`, its cases told apart.
+        found: its `thoroughness`.
+    """
+    cases = frame["case"].astype(str)
+    of_idle = cases.isin(found.index[found["ran"] == 0])
     idle: dict[str, list[str]] = {}
-    for case in found.index[found["ran"] == 0]:
-        why = frame.loc[frame["case"].astype(str) == case, "reason"].astype(str)
+    for case, why in frame.loc[of_idle, "reason"].astype(str).groupby(cases[of_idle], sort=False):
         idle.setdefault("; ".join(dict.fromkeys(filter(None, why))), []).append(str(case))
     entries = [
         Entry(Text(f"? nothing ran: {names(cases, 'cases', shown=reasons.ENTRIES).text}", "hole"), why)

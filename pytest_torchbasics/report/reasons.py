@@ -21,11 +21,12 @@ NOT_APPLICABLE = "What does not apply, and why"
 def not_applicable_in_short(frame: pd.DataFrame) -> list[Block]:
     """A row per reason, as far as its first colon: all the checks and cases that it holds for, together."""
     found = tables.not_applicable(frame)
+    all_of = frame["case"].nunique(), frame["dtype"].nunique()
     rows = []
     for general, group in found.groupby(found["reason"].str.split(": ", n=1).str[0], sort=False):
         reasons = group["reason"].unique()
         why = str(reasons[0]) if len(reasons) == 1 else f"{general} ({len(reasons)} reasons)"
-        where = _where(_all(group["cases"]), _all(group["dtypes"]), frame, shown=0)
+        where = _where(_all(group["cases"]), _all(group["dtypes"]), all_of, shown=0)
         rows.append((Text(", ".join(sorted(group["subject"].unique()))), Text(why or NO_REASON), where))
     rows.sort(key=lambda row: row[0].text)
     return _not_applicable_table(rows)
@@ -34,11 +35,13 @@ def not_applicable_in_short(frame: pd.DataFrame) -> list[Block]:
 def not_applicable(frame: pd.DataFrame) -> list[Block]:
     """Everything that does not apply; what does not for the same reason in the same cases and dtypes shares a row."""
     found = tables.not_applicable(frame)
+    all_of = frame["case"].nunique(), frame["dtype"].nunique()
     subjects: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for _, group in found.sort_values(["subject", "cells"], ascending=[True, False], kind="stable").iterrows():
+    ordered = found.sort_values(["subject", "cells"], ascending=[True, False], kind="stable")
+    for group in ordered.to_dict("records"):
         subjects.setdefault((group["reason"], group["cases"], group["dtypes"]), []).append(group["subject"])
     rows = [
-        (Text(", ".join(what)), Text(reason or NO_REASON), _where(cases, dtypes, frame, shown=2))
+        (Text(", ".join(what)), Text(reason or NO_REASON), _where(cases, dtypes, all_of, shown=2))
         for (reason, cases, dtypes), what in subjects.items()
     ]
     return _not_applicable_table(rows)
@@ -79,16 +82,17 @@ def problems(frame: pd.DataFrame, details: bool) -> list[Block]:
 
 def _failed_entries(failed: pd.DataFrame) -> list[Entry]:
     """One entry for what failed alike in several dtypes."""
+    keys = ["outcome", "case", "subject", "device", "reason"]
+    groups: dict[tuple[str, ...], tuple[dict[str, None], dict[str, None]]] = {}
+    for *key, dtype, mode in failed[[*keys, "dtype", "mode"]].astype(str).itertuples(index=False, name=None):
+        dtypes, modes = groups.setdefault(tuple(key), ({}, {}))
+        dtypes[dtype] = modes[mode] = None
     entries = []
-    for (outcome, case, subject, device, reason), group in failed.groupby(
-        ["outcome", "case", "subject", "device", "reason"], sort=False, observed=True
-    ):
-        sign, word, tone = SIGNS[str(outcome)]
-        dtypes = ", ".join(dict.fromkeys(map(str, group["dtype"])))
-        mode = ", ".join(dict.fromkeys(map(str, group["mode"])))
-        where = f"{device} {dtypes}" + (f" {mode}" if mode != "eager" else "")
-        title = Text(f"{sign} {word}: {case} · {subject} · {where}", tone)
-        entries.append(Entry(title, str(reason) or NO_REASON))
+    for (outcome, case, subject, device, reason), (dtypes, modes) in groups.items():
+        sign, word, tone = SIGNS[outcome]
+        mode = ", ".join(modes)
+        where = f"{device} {', '.join(dtypes)}" + (f" {mode}" if mode != "eager" else "")
+        entries.append(Entry(Text(f"{sign} {word}: {case} · {subject} · {where}", tone), reason or NO_REASON))
     return entries
 
 
@@ -110,10 +114,10 @@ def _not_applicable_table(rows: Sequence[tuple[Text, ...]]) -> list[Block]:
     return [Heading(NOT_APPLICABLE), Table(heads, tuple(rows), blank_repeats=True)]
 
 
-def _where(cases: tuple[str, ...], dtypes: tuple[str, ...], frame: pd.DataFrame, shown: int) -> Text:
-    """The cases, and the dtypes where not all are meant."""
-    where = names(cases, "cases", shown=shown, all_of=frame["case"].nunique())
-    scope = f" ({', '.join(dtypes)})" if len(dtypes) < frame["dtype"].nunique() else ""
+def _where(cases: tuple[str, ...], dtypes: tuple[str, ...], all_of: tuple[int, int], shown: int) -> Text:
+    """The cases, and the dtypes where not all are meant; `all_of` so many cases and dtypes."""
+    where = names(cases, "cases", shown=shown, all_of=all_of[0])
+    scope = f" ({', '.join(dtypes)})" if len(dtypes) < all_of[1] else ""
     return Text(where.text + scope, full=where.full + scope if where.full else "")
 
 

@@ -11,7 +11,7 @@ from . import units
 from .document import Text, Tone
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 PHASE_TITLES = {"forward_backward": "fwd+bwd"}
 #: Symbol, word and tone of each outcome. Symbols and words differ, so that nothing hangs on colour.
@@ -44,7 +44,7 @@ def outcome_text(outcome: str, number: str = "") -> Text:
     return Text(" ".join(filter(None, (sign, number, SHORT.get(outcome, word)))), tone)
 
 
-def checks_text(row: pd.Series[Any], place: tuple[str, ...]) -> Text:
+def checks_text(row: Mapping[Any, Any], place: tuple[str, ...]) -> Text:
     """`✓ 7`, `✗ 1 of 8`, `✓ 7 ~ 1 known`, `– n/a`: the gravest that there is."""
     number = counts(row, place)
     ran = sum(number[outcome] for outcome in RAN)
@@ -64,7 +64,7 @@ def checks_text(row: pd.Series[Any], place: tuple[str, ...]) -> Text:
     return outcome_text(word) if word else Text("")
 
 
-def every_outcome_text(row: pd.Series[Any], place: tuple[str, ...]) -> Text:
+def every_outcome_text(row: Mapping[Any, Any], place: tuple[str, ...]) -> Text:
     """`✗ 1 failed ✓ 7 passed ○ 1 skipped`: how many checks ended in each outcome, the gravest first."""
     number = counts(row, place)
     found = [outcome_text(word, str(number[word])) for word in SEVERITY[:0:-1] if number[word]]
@@ -73,7 +73,7 @@ def every_outcome_text(row: pd.Series[Any], place: tuple[str, ...]) -> Text:
     return Text(" ".join(text.text for text in found), max((text.tone for text in found), key=TONES.index))
 
 
-def time_text(row: pd.Series[Any], place: tuple[str, ...], phase: str) -> Text:
+def time_text(row: Mapping[Any, Any], place: tuple[str, ...], phase: str) -> Text:
     """`6.10 µs ±2 %`, or why there is no time."""
     outcome = row.get((*place, f"{phase}_outcome"))
     if not isinstance(outcome, str):
@@ -93,7 +93,7 @@ def place_lines(place: tuple[str, ...], many_modes: bool) -> tuple[str, ...]:
     return (*filter(None, run), device, dtype, *((mode,) if many_modes else ()))
 
 
-def counts(row: pd.Series[Any], place: tuple[str, ...]) -> dict[str, int]:
+def counts(row: Mapping[Any, Any], place: tuple[str, ...]) -> dict[str, int]:
     """How many checks of a row of `support_table` ended in each outcome at a place."""
     found = {outcome: row.get((*place, outcome), 0) for outcome in SIGNS}
     return {outcome: 0 if value is None or math.isnan(value) else int(value) for outcome, value in found.items()}

@@ -81,6 +81,20 @@ def facts(frame: pd.DataFrame, about: Mapping[str, str]) -> Facts:
     return Facts(tuple((name, value) for name, value in pairs.items() if value.text))
 
 
+def times(frame: pd.DataFrame) -> list[Block]:
+    """The times of every phase, a row per case and place; nothing if nothing was timed.
+
+    Args:
+        frame: of `load`, its cases told apart.
+    """
+    timed = [place for place in tables.sorted_places(frame) if _has(frame, "timing", place)]
+    if not timed:
+        return []
+    phases = [phase for phase in PHASES[1:] if (frame["phase"].astype(str) == phase).any()]
+    many_modes = len({mode for mode, _, _ in timed}) > 1
+    return [Heading("Times"), _times_table(tables.support_table(frame), timed, phases, many_modes)]
+
+
 def _support(frame: pd.DataFrame) -> list[Block]:
     """One table of checks and times if one place was timed, else one of each."""
     support = tables.support_table(frame)
@@ -90,37 +104,36 @@ def _support(frame: pd.DataFrame) -> list[Block]:
     phases = [phase for phase in PHASES[1:] if (frame["phase"].astype(str) == phase).any()]
     many_modes = len({mode for mode, _, _ in places}) > 1
     heads = [Column(place_lines(place, many_modes), group="checks") for place in checked]
-    rows = {case: [checks_text(support.loc[case], place) for place in checked] for case in support.index}
+    cells = support.to_dict("index")
+    rows = {case: [checks_text(cells[case], place) for place in checked] for case in cells}
     if len(timed) == 1:
         heads += [Column((PHASE_TITLES.get(phase, phase),), right=True, group="times") for phase in phases]
         for case, texts in rows.items():
-            texts += [time_text(support.loc[case], timed[0], phase) for phase in phases]
+            texts += [time_text(cells[case], timed[0], phase) for phase in phases]
     blocks: list[Block] = []
     if heads:
         note = LEGEND if checked else ""
         if len(timed) == 1:
             note += f"\ntimes: {' '.join(place_lines(timed[0], many_modes))}, median ± half of its 95 % interval"
         table = Table(
-            (Column(("case",)), *heads), tuple((Text(case), *texts) for case, texts in rows.items()), note.strip()
+            (Column(("case",)), *heads), tuple((Text(str(case)), *texts) for case, texts in rows.items()), note.strip()
         )
         blocks += [
             Heading("Checks and times" if checked and len(timed) == 1 else "Checks" if checked else "Times"),
             table,
         ]
-    if len(timed) > 1:
-        blocks += [Heading("Times"), _times_table(support, timed, phases, many_modes)]
-    return blocks
+    return [*blocks, *(times(frame) if len(timed) > 1 else [])]
 
 
 def _times_table(support: pd.DataFrame, timed: list[Any], phases: list[str], many_modes: bool) -> Table:
     columns = [Column((PHASE_TITLES.get(phase, phase),), right=True, group="times") for phase in phases]
     rows = []
-    for case in support.index:
+    for case, cells in support.to_dict("index").items():
         for place in timed:
-            texts = [time_text(support.loc[case], place, phase) for phase in phases]
+            texts = [time_text(cells, place, phase) for phase in phases]
             on = Text(" ".join(place_lines(place, many_modes)))
             if any(text.text for text in texts):
-                rows.append((Text(case), on, *texts))
+                rows.append((Text(str(case)), on, *texts))
     heads = (Column(("case",)), Column(("on",)), *columns)
     return Table(heads, tuple(rows), "median ± half of its 95 % interval", blank_repeats=True)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..results.safe import safe_text, without_commands
-from .document import Column, Document, Entries, Facts, Heading, Line, Table, Text
+from .document import Block, Column, Document, Entries, Facts, Figure, Fold, Heading, Line, Table, Text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,19 @@ def render(document: Document, width: int = 100, color: bool = False, details: b
         emoji=False,
         legacy_windows=False,
     )
-    for before, block in zip((None, *document.blocks), document.blocks, strict=False):
+    _print_blocks(console, document.blocks, details)
+    console.print()
+    console.print(_text(document.result))
+    return "".join(f"{without_commands(line.rstrip())}\n" for line in buffer.getvalue().splitlines())
+
+
+def to_ascii(text: str) -> str:
+    """The text for a terminal that shows ASCII only."""
+    return text.translate(ASCII).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _print_blocks(console: Console, blocks: Sequence[Block], details: bool) -> None:
+    for before, block in zip((None, *blocks), blocks, strict=False):
         if isinstance(block, Heading):
             console.print()
             console.print(_text(Text(block.text)), style="bold")
@@ -54,18 +67,17 @@ def render(document: Document, width: int = 100, color: bool = False, details: b
             _print_table(console, block, details)
         elif isinstance(block, Entries):
             _print_entries(console, block)
+        elif isinstance(block, Figure):
+            console.print()
+            console.print(_text(Text(" ".join(filter(None, (block.caption, block.told))))))
+        elif isinstance(block, Fold):
+            console.print()
+            console.print(_text(block.title), style="bold")
+            _print_blocks(console, block.blocks, details)
         elif isinstance(block, Line):
             if not isinstance(before, Line):
                 console.print()
             console.print(_text(block.text))
-    console.print()
-    console.print(_text(document.result))
-    return "".join(f"{without_commands(line.rstrip())}\n" for line in buffer.getvalue().splitlines())
-
-
-def to_ascii(text: str) -> str:
-    """The text for a terminal that shows ASCII only."""
-    return text.translate(ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _print_facts(console: Console, facts: Facts) -> None:

@@ -97,7 +97,7 @@ def open_parquet(path: Path) -> Columns:
     size = safe.check_size(path, safe.PARQUET_BYTES)
     try:
         with pq.ParquetFile(path, **LIMITS) as file:
-            _check_metadata(file, path, size)
+            check_metadata(file, path, size)
             words = [name for name in CATEGORIES if name in file.schema_arrow.names]
         # Read as dictionaries, a long text that stands in many rows is unpacked once.
         file = pq.ParquetFile(path, read_dictionary=words, page_checksum_verification=True, **LIMITS)
@@ -124,7 +124,12 @@ def stacked(sources: Sequence[Columns], names: Sequence[str | None], type_: Any)
     return found.unify_dictionaries() if pa.types.is_dictionary(type_) else found
 
 
-def _check_metadata(file: Any, path: Path, size: int) -> None:
+def check_metadata(file: Any, path: Path, size: int) -> None:
+    """Refuse a Parquet file that is not ours, is of a newer version, or asks for too much.
+
+    Raises:
+        ResultError: it is one.
+    """
     metadata = file.metadata
     version = (file.schema_arrow.metadata or {}).get(b"torchbasics_schema")
     if version is None:
