@@ -75,6 +75,9 @@ class Compared:
 @click.option("--fail-on", default="", callback=_gates, metavar="LIST", help=f"Exit 1 on any of: {', '.join(GATES)}.")
 @click.option("--allow-mismatch", is_flag=True, help="Show ratios of different machines or cases; they prove nothing.")
 @click.option("--allow-incomplete", is_flag=True, help="Accept runs that did not end.")
+@click.option(
+    "--max-bytes", type=click.IntRange(min=1000), help="The size that the output may have: rows are left out."
+)
 @output.format_option
 @output.out_option
 def command(
@@ -95,6 +98,7 @@ def command(
     fail_on: tuple[str, ...],
     allow_mismatch: bool,
     allow_incomplete: bool,
+    max_bytes: int | None,
     format_: str | None,
     out: Path | None,
 ) -> None:
@@ -125,7 +129,10 @@ def command(
             checked_keys(sections, "--table"),
             checked_keys(rows, "--row"),
         )
-        text = _explained(found, rules, explain, format_, out) if explain else _rendered(found, view, format_, out)
+        if explain:
+            text = _explained(found, rules, explain, format_, out)
+        else:
+            text = _fitting(found, view, format_, out, max_bytes)
         output.write(text, out, format_)
     except ResultError as error:
         output.fail(output.UNUSABLE, str(error))
@@ -214,6 +221,20 @@ def _conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch:
                 f"{count} {'cell is' if count == 1 else 'cells are'} {gate} (--fail-on {','.join(gates)})",
             )
     return 0, ""
+
+
+def _fitting(found: Sequence[Compared], view: View, format_: str, out: Path | None, limit: int | None) -> str:
+    """The comparison in at most so many bytes: without what did not change, then with fewer and fewer rows.
+
+    Raises:
+        ResultError: not even the counts fit.
+    """
+    changed = replace(view, everything=False, details=False)
+    for smaller in (view, changed, *(replace(changed, most=most) for most in (20, 5, 0))):
+        text = _rendered(found, smaller, format_, out)
+        if limit is None or len(text.encode()) <= limit:
+            return text
+    raise ResultError(f"--max-bytes={limit}: the counts alone take {len(text.encode())} bytes")
 
 
 def _rendered(found: Sequence[Compared], view: View, format_: str, out: Path | None) -> str:

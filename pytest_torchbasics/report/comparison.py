@@ -66,6 +66,7 @@ class View:
         sections: keys for whose values there is a table each.
         rows: keys that name a row; cells that have them in common are folded into one. Empty: a row per cell.
         elsewhere: where the cells are found that are not listed.
+        most: how many rows or entries are listed, unless all are asked for.
     """
 
     everything: bool = False
@@ -74,6 +75,7 @@ class View:
     sections: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
     elsewhere: str = "--only all, or --format csv"
+    most: int = ROWS
 
 
 def comparison(pairs: Sequence[Pair], view: View = View(), about: Mapping[str, str] | None = None) -> Document:
@@ -104,11 +106,11 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
     values = in_order(table[~table["verdict"].isin(OUTCOME_VERDICTS)], view.sort)
     listed = values if view.everything else values[~values["verdict"].isin(UNCHANGED)]
     if len(outcomes):
-        blocks += [Heading("Outcomes that differ or fail"), *_entries(outcomes, view.details)]
+        blocks += [Heading("Outcomes that differ or fail"), *_entries(outcomes, view)]
     if len(listed) and view.rows:
         blocks += [Heading("Geometric means"), _folded(in_order(folded(values, view.rows), "change"), view.rows)]
     elif len(listed):
-        shown = listed if view.details or view.everything else listed.head(ROWS)
+        shown = listed if view.details or view.everything else listed.head(view.most)
         blocks += [block for part in _sections(shown, view.sections) for block in part]
         if len(shown) < len(listed):
             blocks.append(Line(Text(f"... and {len(listed) - len(shown)} more: {view.elsewhere}", "quiet")))
@@ -152,7 +154,7 @@ def _folded(table: pd.DataFrame, keys: tuple[str, ...]) -> Table:
     return Table(tuple(heads), tuple(rows))
 
 
-def _entries(outcomes: pd.DataFrame, details: bool) -> list[Block]:
+def _entries(outcomes: pd.DataFrame, view: View) -> list[Block]:
     """One entry for the cells of one verdict and reason; of one case where it fails."""
     named = outcomes.assign(
         verdict=outcomes["verdict"].astype(str),
@@ -169,7 +171,7 @@ def _entries(outcomes: pd.DataFrame, details: bool) -> list[Block]:
         plural = "cell" if len(group) == 1 else "cells"
         title = f"{about} · {wheres.text}" if about else f"{len(group)} {plural} of {cases.text} · {wheres.text}"
         found.append(Entry(Text(f"{sign} {verdict}: {title}", tone), str(reason)))
-    shown = found if details else found[:ROWS]
+    shown = found if view.details else found[: view.most]
     more = (
         [Line(Text(f"... and {len(found) - len(shown)} more: --format csv", "quiet"))]
         if len(shown) < len(found)

@@ -286,3 +286,17 @@ def test_every_command_has_help_and_the_version_is_told() -> None:
 
 def test_show_reads_what_load_reads(folder: Path) -> None:
     assert len(load(folder)) == 2
+
+
+@pytest.mark.parametrize("limit", [200_000, 20_000, 4_000])
+def test_a_comparison_fits_into_a_budget(tmp_path: Path, limit: int) -> None:
+    rows = [timed(timing_cell(f"case-{number:04d}"), 1.0) for number in range(600)]
+    base = write_run(tmp_path / "a", rows)
+    head = write_run(tmp_path / "b", [timed(timing_cell(f"case-{number:04d}"), 2.0) for number in range(600)])
+    done = torchbasics("compare", base, head, "--only=all", "--format=markdown", "--max-bytes", limit)
+    assert done.code == 0
+    assert len(done.out.encode()) <= limit
+    assert "600 suspect slower" in done.out
+    assert ("case-0599" in done.out) == (limit == 200_000)
+    done = torchbasics("compare", base, head, "--format=json", "--max-bytes", 1000)
+    assert (done.code, "--max-bytes=1000: the counts alone take" in done.last_line) == (2, True)
