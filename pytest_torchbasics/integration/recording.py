@@ -24,6 +24,9 @@ from .settings import settings_of
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
 
+#: Settings that tell where a run is kept: no fact of the run, and a path of somebody's machine.
+PLACES = ("results", "results_url")
+
 #: How long a worker waits for the first one to make the folder, which looks at the machine first.
 FOLDER_PATIENCE_S = 120
 
@@ -195,12 +198,13 @@ def _root(config: pytest.Config) -> Path:
 
 def _create(config: pytest.Config, root: Path, run_id: str | None) -> RunFolder:
     settings = settings_of(config)
+    told = {key: str(value) for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
     try:
         return RunFolder.create(
             root,
             run_id,
             argv=list(config.invocation_params.args),
-            settings={key: str(value) for key, value in dataclasses.asdict(settings).items()},
+            settings=told,
             leg=settings.leg,
             shard="/".join(map(str, settings.shard or ())),
         )

@@ -265,3 +265,11 @@ def test_git_is_null_outside_a_repository(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_realistic_run_is_complete(tmp_path: Path) -> None:
     assert status_of(write_run(tmp_path, realistic_rows())) == "complete"
+
+
+def test_the_baselines_of_this_project_load_and_are_whole() -> None:
+    baselines = Path(__file__).parents[2] / "results" / "baselines"
+    frame = load(baselines)
+    assert set(frame["outcome"]) <= {"passed", "not_applicable", "xfailed", "skipped", "unsupported"}
+    assert frame.loc[frame["kind"] == "timing", "run_id"].nunique() >= 5
+    assert {status_of(run) for run in (baselines / "runs").iterdir()} == {"complete"}
