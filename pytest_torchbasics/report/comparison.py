@@ -239,7 +239,8 @@ def _conclusions(table: pd.DataFrame) -> list[Text]:
         lines.append(Text(f"geometric mean of head / base: {ratio} over {mean.cells} cells{excluded}"))
     elif left_out:
         lines.append(Text(f"no geometric mean: no cell passed on both sides{excluded}"))
-    moved = table.loc[(table["obstacle"] == "") & table["ratio"].notna(), "ratio"]
+    timed = (table["metric"] == table["metric"].iloc[0]) & (table["obstacle"] == "") if len(table) else []
+    moved = table.loc[timed, "ratio"].dropna()
     if len(moved) >= MANY and max((moved > 1).mean(), (moved < 1).mean()) >= ONE_SIDED:
         lines.append(Text("nearly all cells moved the same way: was the machine itself faster or slower?", "known"))
     if "inconclusive" in counted:

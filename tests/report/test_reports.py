@@ -216,3 +216,12 @@ def test_the_comparison_says_what_differs_first_and_claims_nothing(tmp_path: Pat
         ]
         positions = [text.index(words) for words in order]
         assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1.3, True), (1.0, False)])
+def test_a_machine_that_was_slower_as_a_whole_is_suspected(tmp_path: Path, factor: float, said: bool) -> None:
+    rows = [timed(timing_cell(f"case{number}"), 1.0) for number in range(30)]
+    after = [timed(timing_cell(f"case{number}"), factor * (1.01 if number % 2 else 0.99)) for number in range(30)]
+    table = compare(write_run(tmp_path / "a", rows), write_run(tmp_path / "b", after))
+    text = terminal.render(comparison([Pair("a", "b", table)]), 100)
+    assert ("was the machine itself faster or slower?" in text) is said
