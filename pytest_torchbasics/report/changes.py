@@ -32,7 +32,7 @@ def changes(table: pd.DataFrame, rules: Rules) -> list[Block]:
     found = table[(table["ratio"] > 0) & (table["obstacle"] == "")]
     if found.empty:
         return []
-    shown = _chosen(found)
+    shown = by_weight(found).head(ROWS).sort_values("ratio", ascending=False, kind="stable")
     metric = str(shown["metric"].iloc[0])
     limits = _limits(shown, rules)
     rows = [_change(row, limit) for row, limit in zip(shown.to_dict("records"), limits, strict=True)]
@@ -53,12 +53,12 @@ def changes(table: pd.DataFrame, rules: Rules) -> list[Block]:
     return [*blocks, Fold(Text(f"The numbers of the {len(shown)} {plural} in the plot"), (table_,))]
 
 
-def _chosen(found: pd.DataFrame) -> pd.DataFrame:
-    """The cells that changed, then the largest ratios either way; in order of the ratio."""
-    size = found["ratio"].where(found["ratio"] >= 1, 1 / found["ratio"])
-    ranked = found.assign(_quiet=found["verdict"].isin(UNCHANGED), _size=-size)
-    chosen = ranked.sort_values(["_quiet", "_size"], kind="stable").head(ROWS)
-    ordered: pd.DataFrame = chosen.sort_values("ratio", ascending=False, kind="stable")[list(found.columns)]
+def by_weight(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells that changed, those that may have, then the others; of each the largest ratios either way first."""
+    size = table["ratio"].where(table["ratio"] >= 1, 1 / table["ratio"]).fillna(0)
+    rank = table["verdict"].isin(UNCHANGED).astype("int64") * 2 + (table["verdict"] == "inconclusive").astype("int64")
+    order = table.assign(_rank=rank, _size=-size).sort_values(["_rank", "_size"], kind="stable").index
+    ordered: pd.DataFrame = table.loc[order]
     return ordered
 
 

@@ -137,9 +137,7 @@ def changed_cells(compared: Compared | None) -> list[tuple[str, ...]]:
     if compared is None:
         return []
     table = compared.first_metric
-    changed = table[(table["kind"].astype(str) == "timing") & ~table["verdict"].isin(UNCHANGED)]
-    size = changed["ratio"].where(changed["ratio"] >= 1, 1 / changed["ratio"]).fillna(0)
-    ordered = changed.loc[size.sort_values(ascending=False, kind="stable").index]
+    ordered = changes.by_weight(table[(table["kind"].astype(str) == "timing") & ~table["verdict"].isin(UNCHANGED)])
     return [tuple(map(str, cell)) for cell in ordered[list(CELL)].itertuples(index=False, name=None)]
 
 
@@ -156,7 +154,7 @@ def by_heading(blocks: Sequence[Block]) -> dict[str, list[Block]]:
 def _compared(compared: Compared) -> list[Block]:
     few = int((~compared.table["verdict"].isin(UNCHANGED)).sum()) <= LISTED
     document = compared.report(everything=False, details=few)
-    return [*changes.changes(compared.first_metric, compared.rules), *document.blocks[1:]]
+    return [*changes.changes(compared.first_metric, compared.rules), *_folded(document.blocks[1:], "values")]
 
 
 def _listed(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

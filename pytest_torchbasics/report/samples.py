@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.samples import CELL
@@ -21,20 +21,21 @@ LEGEND = "A thin line for each process run; solid: the head, dashed: the baselin
 LEGEND_ALONE = "A thin line for each process run."
 
 
-def samples(found: pd.DataFrame, base: Collection[str], changed: Collection[tuple[str, ...]]) -> list[Block]:
+def samples(found: pd.DataFrame, base: Collection[str], changed: Sequence[tuple[str, ...]]) -> list[Block]:
     """The section; nothing if there are no samples.
 
     Args:
         found: of `analysis.samples.named`.
         base: the ids of the baseline's runs.
-        changed: the cells to show, by the values of `CELL`; if there are none, the first ones are shown.
+        changed: the cells to show, by the values of `CELL`, in this order; if there are none, the first ones are shown.
     """
     if found.empty:
         return []
     groups: dict[tuple[str, ...], list[int]] = {}
     for position, key in enumerate(found[["title", *CELL]].itertuples(index=False, name=None)):
         groups.setdefault(tuple(map(str, key)), []).append(position)
-    wanted = [key for key in groups if key[1:] in set(changed)]
+    order = {key: position for position, key in reversed(list(enumerate(changed)))}
+    wanted = sorted((key for key in groups if key[1:] in order), key=lambda key: order[key[1:]])
     shown = (wanted or list(groups))[:CELLS]
     sides = bool(set(base) & set(found["run_id"]))
     which = "Cells that changed" if wanted else "The first cells" if len(shown) < len(groups) else "All cells"

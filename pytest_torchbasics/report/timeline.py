@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.samples import CELL
@@ -25,7 +25,7 @@ MARKED = " ◆: a new level begins there, or the run was marked."
 UNMARKED = " New levels are not marked: that needs ruptures, pip install 'pytest-torchbasics[history]'."
 
 
-def timeline(found: pd.DataFrame, marked: Collection[str] = (), first: Collection[tuple[str, ...]] = ()) -> list[Block]:
+def timeline(found: pd.DataFrame, marked: Collection[str] = (), first: Sequence[tuple[str, ...]] = ()) -> list[Block]:
     """The section; nothing if no cell has several runs.
 
     Args:
@@ -53,19 +53,19 @@ def timeline(found: pd.DataFrame, marked: Collection[str] = (), first: Collectio
     return blocks
 
 
-def _series_in_order(found: pd.DataFrame, first: Collection[tuple[str, ...]]) -> list[list[int]]:
+def _series_in_order(found: pd.DataFrame, first: Sequence[tuple[str, ...]]) -> list[list[int]]:
     """The positions of the rows of each series: those to show first, then those that moved most, either way."""
     series: dict[tuple[str, ...], list[int]] = {}
     for position, key in enumerate(found[[*CELL, *SERIES]].itertuples(index=False, name=None)):
         series.setdefault(tuple(map(str, key)), []).append(position)
     times = found["median_s"].where(found["median_s"] > 0).tolist()
-    wanted = set(first)
+    order = {key: position for position, key in reversed(list(enumerate(first)))}
 
     def movement(positions: list[int]) -> float:
         known = [time for position in positions if math.isfinite(time := times[position])]
         return abs(math.log(known[-1] / known[0])) if known else 0.0
 
-    keys = sorted(series, key=lambda key: (key[: len(CELL)] not in wanted, -movement(series[key])))
+    keys = sorted(series, key=lambda key: (order.get(key[: len(CELL)], len(order)), -movement(series[key])))
     return [series[key] for key in keys]
 
 

@@ -15,7 +15,7 @@ from pytest_torchbasics.analysis.rules import Rules
 from pytest_torchbasics.analysis.samples import named
 from pytest_torchbasics.analysis.timeline import timelines
 from pytest_torchbasics.report import html, markdown, terminal
-from pytest_torchbasics.report.changes import changes
+from pytest_torchbasics.report.changes import by_weight, changes
 from pytest_torchbasics.report.comparison import Pair
 from pytest_torchbasics.report.document import Figure, Fold, Heading, Line, Table
 from pytest_torchbasics.report.environment import environment
@@ -355,3 +355,9 @@ def test_the_environment_says_what_differs(runs: Runs) -> None:
     assert "the same environment" in texts(same)
     other = environment([{"environment": OTHER_MACHINE}], [{"environment": RECORD}])
     assert "Intel Xeon" in texts(other)
+
+
+def test_what_is_claimed_comes_before_what_is_inconclusive_and_what_did_not_change() -> None:
+    verdicts = ["within noise", "inconclusive", "slower", "faster", "inconclusive"]
+    ordered = by_weight(compared_rows([9.0, 3.0, 1.2, 0.5, math.nan], verdict=verdicts))
+    assert ordered["case"].tolist() == ["case_3", "case_2", "case_1", "case_4", "case_0"]

@@ -58,12 +58,15 @@ def forest(changes: Sequence[Change], title: str) -> str:
 
 
 def ratio_scale(changes: Sequence[Change]) -> Linear:
-    """The scale of the logarithms of ratios, no change in the middle: twice as long is as far as half as long."""
+    """The scale of the logarithms of ratios: a change to twice the time is as wide as one to half of it."""
     ends = [end for change in changes for end in (change.ratio, change.low, change.high) if _drawable(end)]
-    ends += [1 + 1.4 * change.threshold for change in changes if math.isfinite(change.threshold)]
-    farthest = max((abs(math.log2(end)) for end in ends), default=0.0) * 1.08
-    limit = min(max(farthest, math.log2(NEAREST)), math.log2(FARTHEST))
-    return Linear(-limit, limit, LEFT, RIGHT)
+    band = [1.4 * math.log2(1 + change.threshold) for change in changes if math.isfinite(change.threshold)]
+    least = max([*band, math.log2(NEAREST)])
+    below, above = (max([least, *(1.08 * sign * math.log2(end) for end in ends)]) for sign in (-1, 1))
+    # A side without changes is seen, too, and has room for a tick.
+    below, above = max(below, above / 4), max(above, below / 4)
+    farthest = math.log2(FARTHEST)
+    return Linear(-min(below, farthest), min(above, farthest), LEFT, RIGHT)
 
 
 def _ticks(scale: Linear, height: float) -> list[str]:
