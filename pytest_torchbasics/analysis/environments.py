@@ -66,5 +66,19 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, object]]:
             yield from _flat(f"{name} {number}", inner)
     elif isinstance(value, list):
         yield name, " ".join(map(str, value))
+    elif isinstance(value, str) and "\n" in value:
+        yield from _lines(name, value)
     elif value is not None and value != "":
         yield name, value
+
+
+def _lines(name: str, text: str) -> Iterator[tuple[str, object]]:
+    """A text of lines such as `- CPU capability usage: AVX512`, which torch tells how it was built by."""
+    others = []
+    for line in text.splitlines():
+        key, colon, value = line.strip().removeprefix("- ").partition(": ")
+        if colon:
+            yield f"{name} {key}", value
+        else:
+            others.append(key)
+    yield name, " ".join(others)

@@ -21,6 +21,12 @@ def test_every_fact_has_the_name_of_its_place() -> None:
     assert next(iter(found)).startswith("git ")
 
 
+def test_a_text_of_lines_is_a_fact_a_line() -> None:
+    found = facts(record(torch={"config": "PyTorch built with:\n  - GCC 13\n  - CPU capability usage: AVX512\n"}))
+    assert found["torch config CPU capability usage"] == "AVX512"
+    assert found["torch config"] == "PyTorch built with: GCC 13"
+
+
 def test_what_differs_is_marked() -> None:
     sides = [[record(), record()], [record(torch={"version": "2.15.0"}, new="thing")]]
     found = {fact.name: fact for fact in compared(sides)}
