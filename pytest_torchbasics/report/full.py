@@ -154,7 +154,10 @@ def by_heading(blocks: Sequence[Block]) -> dict[str, list[Block]]:
 def _compared(compared: Compared) -> list[Block]:
     few = int((~compared.table["verdict"].isin(UNCHANGED)).sum()) <= LISTED
     document = compared.report(everything=False, details=few)
-    return [*changes.changes(compared.first_metric, compared.rules), *_folded(document.blocks[1:], "values")]
+    sections = by_heading(document.blocks[1:])
+    outcomes = sections.pop("Outcomes that differ or fail", [])
+    values = [block for section in sections.values() for block in section]
+    return [*outcomes, *changes.changes(compared.first_metric, compared.rules), *_folded(values, "values")]
 
 
 def _listed(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

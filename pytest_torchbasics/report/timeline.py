@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +102,15 @@ def _series(group: pd.DataFrame, marked: Collection[str], many_machines: bool, o
 def _times(rows: list[dict[Any, Any]]) -> list[str]:
     """When each run was: its day, or the time of day if all were on one; as its first row tells, or its id."""
     told = [str(row.get("started_at") or "") for row in rows]
-    told = [time if time[:4].isdigit() else str(row["run_id"]) for time, row in zip(told, rows, strict=True)]
+    told = [time if time[:4].isdigit() else _begun(str(row["run_id"])) for time, row in zip(told, rows, strict=True)]
     one_day = len({time[:10] for time in told}) == 1 and len(told) > 1
     return [time[11:16] if one_day else time[:10] for time in told]
+
+
+def _begun(run_id: str) -> str:
+    """When a run of this id began; the id itself if it does not tell."""
+    found = re.match(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)", run_id)
+    return "{}-{}-{} {}:{}".format(*found.groups()) if found else run_id
 
 
 def _table(moments: list[Moment], rows: list[dict[Any, Any]], note: str) -> Table:

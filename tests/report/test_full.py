@@ -137,8 +137,8 @@ def texts(blocks: Any) -> str:
 
 def test_the_page_has_a_section_for_everything(page: str) -> None:
     assert sections(page) == [
-        "Changes",
         "Outcomes that differ or fail",
+        "Changes",
         "Values that differ",
         "Cases",
         "Times",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import xml.etree.ElementTree as ET
@@ -272,3 +273,12 @@ def test_a_history_is_broken_where_something_else_changed_or_a_time_is_missing()
 def test_a_coordinate_that_is_no_number_is_an_error_not_a_broken_picture() -> None:
     with pytest.raises(ValueError, match="must be finite"):
         svg.element("line", x1=NAN)
+
+
+def test_runs_are_named_where_there_is_room() -> None:
+    for count, names in ((1, 1), (2, 2), (3, 3), (6, 2), (7, 3), (30, 3)):
+        moments = [dataclasses.replace(moment(), label=f"run {number}") for number in range(count)]
+        texts = ["".join(found.itertext()) for found in parsed(history(moments, "history")).iter("text")]
+        shown = [text for text in texts if text.startswith("run ")]
+        assert len(shown) == names
+        assert {shown[0], shown[-1]} == {"run 0", f"run {count - 1}"}

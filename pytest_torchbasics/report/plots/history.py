@@ -11,8 +11,8 @@ from .. import units
 from .axes import BOX, Axis, Box, Linear, Scale, fitting, frame, trimmed
 from .svg import area, element, figure, hint, label, line, mark
 
-#: How many runs are named below the axis.
-NAMED = 3
+#: Of fewer runs none is near enough to the middle to be named there, unless it is the middle one.
+FEW = 8
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ def _numbers(moments: Sequence[Moment]) -> dict[int, int]:
 
 
 def _named(count: int) -> list[int]:
-    if count <= NAMED:
-        return list(range(count))
-    return sorted({round(number * (count - 1) / (NAMED - 1)) for number in range(NAMED)})
+    """The first and the last run, and one in the middle if one is far enough from both."""
+    middle = [(count - 1) // 2] if count % 2 or count > FEW else []
+    return sorted({0, *middle, count - 1}) if count else []
 
 
 def _anchor(position: int, count: int) -> Literal["start", "middle", "end"]:
