@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BAD", "EXACT", "OBSTACLES", "UNCHANGED", "VERDICTS", "Geomean", "compare", "geomean", "verdict_counts"]
 
+#: Compared by the commands: time, and what a faster layer may have paid for it.
+METRICS = ("median_s", "peak_bytes", "error")
 Side = Union["pd.DataFrame", str, "Path", "Iterable[str | Path]"]
 
 
@@ -67,6 +69,8 @@ def compare(
 
     rules = Rules() if rules is None else rules
     metrics = [metric] if isinstance(metric, str) else list(dict.fromkeys(metric))
+    if not metrics:
+        raise ResultError("no metric is named: median_s is one")
     if unknown := [key for key in ignore if key not in KEYS or key in ("kind", "process")]:
         raise ResultError(f"{unknown[0]!r} cannot be ignored; there are {', '.join(k for k in KEYS if k != 'process')}")
     frames = [require_columns(_frame(side)) for side in (base, head)]
@@ -92,6 +96,7 @@ def compare(
             part = part[passed & part[["base", "head"]].notna().any(axis=1)]
         parts.append(part)
     result: pd.DataFrame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    result = result.drop(columns="apart")
     for column in ORDERED[:3]:
         categories = ordered_values(column, result[column].unique())
         result[column] = pd.Categorical(result[column], categories, ordered=True)
@@ -162,6 +167,10 @@ def _compared(base: NDArray[np.float64], head: NDArray[np.float64]) -> dict[str,
         "change": ratio - 1,
         "low": low,
         "high": high,
+        "apart": (
+            np.nanmax(np.nan_to_num(base, nan=-np.inf), axis=1) < np.nanmin(np.nan_to_num(head, nan=np.inf), axis=1)
+        )
+        | (np.nanmax(np.nan_to_num(head, nan=-np.inf), axis=1) < np.nanmin(np.nan_to_num(base, nan=np.inf), axis=1)),
         "p": p,
         "q": q_values(p),
         "base_n": (~np.isnan(base)).sum(1),
@@ -194,4 +203,6 @@ def _direction(frames: list[pd.DataFrame], metric: str, required: bool) -> str:
         numeric = [c for c in frames[0].columns if pd.api.types.is_float_dtype(frames[0][c].dtype)]
         raise ResultError(f"no side has the metric {metric!r}; there are {', '.join(numeric)}")
     ways = [frame.attrs.get("better", {}).get(metric) for frame in frames]
-    return next((str(way) for way in ways if way), "lower")
+    # A CSV does not tell; of times and sizes it is known all the same.
+    known = metric in EXACT or metric.endswith(("_s", "_bytes"))
+    return next((str(way) for way in ways if way), "lower" if known else "none")

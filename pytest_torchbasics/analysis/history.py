@@ -29,6 +29,8 @@ FACTS = ("torch_version", "python_version", "device_name", "platform", "commit")
 LEAST = 3
 #: Of PELT, in units of the noise and of the logarithm of the number of runs.
 PENALTY = 2.0
+#: The penalty of as many runs is that of fewer too, in which noise looks like levels.
+LONG = 30
 #: A smaller step is none.
 THRESHOLD = 0.03
 
@@ -127,7 +129,7 @@ def change_points(values: NDArray[np.float64]) -> list[int]:
     noise = max(1.4826 * float(_median(np.abs(steps - _median(steps)))) / math.sqrt(2), 1e-4)
     scaled = ((logs - _median(logs)) / noise).reshape(-1, 1)
     search = ruptures.Pelt(model="l1", min_size=LEAST, jump=1).fit(scaled)
-    found = [int(place) for place in search.predict(pen=PENALTY * math.log(len(values)))[:-1]]
+    found = [int(place) for place in search.predict(pen=PENALTY * math.log(max(len(values), LONG)))[:-1]]
     return _large(logs, found)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,10 +21,20 @@ def told_apart(frame: pd.DataFrame) -> pd.DataFrame:
     file of tests. In one file, cases of a name whose hashes differ are told apart by their tests. A cell that never ran
     and whose test is not known is of `relu (?)`.
     """
-    return _by_sizes_and_threads(_by_suite(frame))
+    return _by_sizes_and_threads(_by_suite(frame, ["case"]))
 
 
-def _by_suite(frame: pd.DataFrame) -> pd.DataFrame:
+def apart_in_runs(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The frames with the cases told apart of which one run has several; a test that was moved is the same still."""
+    import pandas as pd
+
+    named = _by_suite(pd.concat(frames, ignore_index=True), ["run_id", "case"])
+    ends = [0, *itertools.accumulate(map(len, frames))]
+    return [named.iloc[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _by_suite(frame: pd.DataFrame, within: list[str]) -> pd.DataFrame:
+    """Cases of one name are told apart if they are of several suites `within` one of these."""
     import pandas as pd
 
     if frame.empty or "nodeid" not in frame:
@@ -34,7 +46,8 @@ def _by_suite(frame: pd.DataFrame) -> pd.DataFrame:
     several_in_file = hashes.groupby([plain["run_id"], file, plain["case"]]).transform("nunique") > 1
     suite = file.where(~several_in_file, test)
     known = suite.where(suite != "")
-    ambiguous = known.groupby(plain["case"]).transform("nunique") > 1
+    several = known.groupby([plain[name] for name in within]).transform("nunique") > 1
+    ambiguous = several.groupby(plain["case"]).transform("any")
     if not ambiguous.any():
         return frame
     titles = _titles(known[ambiguous].dropna().unique().tolist())

@@ -64,8 +64,12 @@ class Rules:
         return found
 
 
-def read_rules(path: Path) -> Rules:
+def read_rules(path: Path, instead: Mapping[str, str] | None = None) -> Rules:
     """The rules of a TOML file: its table `tool.torchbasics.compare`, the defaults where it has none.
+
+    Args:
+        path: the file.
+        instead: what stands in the place of the table's own defaults.
 
     Raises:
         ResultError: it cannot be read, or something in it has no meaning.
@@ -74,7 +78,7 @@ def read_rules(path: Path) -> Rules:
     for name in TABLE.split("."):
         found = found.get(name, {}) if isinstance(found, dict) else found
     try:
-        return parse_rules(found)
+        return parse_rules({**found, **(instead or {})} if isinstance(found, dict) else found)
     except ResultError as error:
         raise ResultError(f"[{TABLE}]: {error}", path) from None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..results.schema import KEYS
+from .naming import apart_in_runs
 from .summary import SEVERITY
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Facts of a cell that must be the same on both sides before values compare.
 FACTS = ("case_hash", "timer", "machine_key")
+#: Of the baseline's outcomes: what passed in some run is what the head is held to.
+BEST = (*(outcome for outcome in SEVERITY if outcome != "passed"), "passed")
 #: A cell has a fact more than once.
 SEVERAL = "(several)"
 
@@ -25,7 +28,7 @@ class Side:
     """What one side says of every cell, in the order of `Cells.keys`.
 
     Attributes:
-        outcome: the gravest of its runs; empty for a cell that it lacks.
+        outcome: the gravest of its runs, but `passed` for a baseline that ever passed; empty for a cell that it lacks.
         reason: of that one.
         facts: each of `FACTS`; `SEVERAL` if its runs differ.
         twice: the cell stands several times in one run.
@@ -68,13 +71,14 @@ def matched(base: pd.DataFrame, head: pd.DataFrame, metrics: Sequence[str], igno
     differ = _threads_differ(base, head) and "threads" not in ignore
     keys = [key for key in KEYS if key not in ("process", *ignore) and not (key == "threads" and differ)]
     frames = [_plain(frame, keys, metrics) for frame in (base, head)]
+    if any(frame.duplicated([*keys, "process", "run_id"]).any() for frame in frames):
+        frames = [_plain(frame, keys, metrics) for frame in apart_in_runs([base, head])]
     rows = pd.concat(frames, ignore_index=True)
     cell = rows.groupby(keys, sort=False).ngroup().to_numpy()
     first = ~rows.assign(cell=cell).duplicated("cell").to_numpy()
     split = len(frames[0])
-    sides = [
-        _side(rows.iloc[part], cell[part], int(first.sum()), metrics) for part in (slice(split), slice(split, None))
-    ]
+    parts = ((slice(split), BEST), (slice(split, None), SEVERITY))
+    sides = [_side(rows.iloc[part], cell[part], int(first.sum()), metrics, order) for part, order in parts]
     found: pd.DataFrame = rows.loc[first, keys].reset_index(drop=True)
     return Cells(found, sides[0], sides[1], differ)
 
@@ -102,10 +106,11 @@ def _plain(frame: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str]) -> 
     return plain
 
 
-def _side(rows: pd.DataFrame, cell: NDArray[Any], count: int, metrics: Sequence[str]) -> Side:
+def _side(rows: pd.DataFrame, cell: NDArray[Any], count: int, metrics: Sequence[str], outcomes: Sequence[str]) -> Side:
+    """One side; of outcomes that differ from run to run, the last one in the order of `outcomes` is the cell's."""
     import numpy as np
 
-    rank = rows["outcome"].map({outcome: rank for rank, outcome in enumerate(SEVERITY)}).fillna(99).to_numpy()
+    rank = rows["outcome"].map({outcome: rank for rank, outcome in enumerate(outcomes)}).fillna(99).to_numpy()
     order = np.argsort(rank, kind="stable")
     gravest = np.full(count, -1)
     gravest[cell[order]] = order  # of a cell that stands there several times, the last one stays

@@ -10,6 +10,7 @@ in less. The counts are Mann and Whitney's (1947); tests hold them against scipy
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,22 @@ def p_values(base: Floats, head: Floats) -> Floats:
         statistic = np.maximum(greater + ties / 2, runs[0] * runs[1] - greater - ties / 2)
         found[rows] = np.minimum(1.0, 2 * _upper_tail(*runs)[np.floor(statistic).astype(int)])
     return found
+
+
+def separated(base: Floats, head: Floats) -> NDArray[np.bool_]:
+    """Whether all runs of one side lie on one side of all of the other's; True where there is nothing to say so of."""
+    lowest = [np.where(np.isnan(side), np.inf, side).min(1) for side in (base, head)]
+    highest = [np.where(np.isnan(side), -np.inf, side).max(1) for side in (base, head)]
+    found: NDArray[np.bool_] = (highest[0] < lowest[1]) | (highest[1] < lowest[0])
+    return found
+
+
+def runs_for(cells: int, alpha: float) -> int:
+    """How many runs a side it takes that one change among so many cells can pass the correction."""
+    runs = LEAST_RUNS
+    while 2 * cells / math.comb(2 * runs, runs) > alpha:
+        runs += 1
+    return runs
 
 
 def q_values(p: Floats) -> Floats:

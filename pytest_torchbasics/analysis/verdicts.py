@@ -83,15 +83,22 @@ def verdicts(found: pd.DataFrame, rules: Sequence[Rule], general: Rules, metric:
     screen = np.array([rule.screen for rule in rules])
     floor = np.array([rule.floor_s for rule in rules]) if metric.endswith("_s") else np.zeros(len(found))
     enough = np.minimum(found["base_n"].to_numpy(), found["head_n"].to_numpy()) >= general.min_runs
-    beyond = (np.maximum(ratio, 1 / np.where(ratio > 0, ratio, np.nan)) - 1 > np.where(enough, threshold, screen)) & (
-        np.abs(found["head"].to_numpy() - found["base"].to_numpy()) > floor
-    )
+    low, high = found["low"].to_numpy(), found["high"].to_numpy()
+    size = np.maximum(ratio, 1 / np.where(ratio > 0, ratio, np.nan)) - 1
+    large = np.abs(found["head"].to_numpy() - found["base"].to_numpy()) > floor
+    beyond, screened = (size > threshold) & large, (size > screen) & large
     exact = np.full(len(found), metric in EXACT)
     if metric in EXACT:
-        beyond = np.abs(ratio - 1) > threshold
-    claimed = exact | (enough & (q < general.alpha))
-    within = (found["low"].to_numpy() > 1 / (1 + threshold)) & (found["high"].to_numpy() < 1 + threshold)
-    up, down = beyond & (ratio > 1), beyond & (ratio < 1)
+        beyond = screened = np.abs(ratio - 1) > threshold
+    # What no correction for many cells can leave of so few runs: no run of one side among those of the other, and all
+    # of the interval beyond the threshold.
+    apart = found["apart"].to_numpy() & ((low > 1 + threshold) | (high < 1 / (1 + threshold)))
+    claimed = exact | (enough & ((q < general.alpha) | apart))
+    within = (low > 1 / (1 + threshold)) & (high < 1 + threshold)
+    up, down = ratio > 1, ratio < 1
+    if metric in EXACT:
+        from_nothing = (found["base"].to_numpy() == 0) & (found["head"].to_numpy() > 0)
+        up, beyond = up | from_nothing, beyond | from_nothing
     if better == "higher":
         up, down = down, up
     elif better == "none":
@@ -101,7 +108,9 @@ def verdicts(found: pd.DataFrame, rules: Sequence[Rule], general: Rules, metric:
     base_absent, head_absent = np.isin(base, ["", "not_run"]), np.isin(head, ["", "not_run"])
     passed = (base == "passed") & (head == "passed")
     one_value = found["base"].notna() != found["head"].notna()
+    idle = np.isin(base, ["", "not_run", "not_applicable", "skipped", "unsupported"])
     ways: list[tuple[Any, str]] = [
+        (head_absent & idle, "same"),
         (head_absent, "missing"),
         (np.isin(head, BAD) & np.isin(base, BAD), "still failing"),
         (np.isin(head, BAD), "new failure"),
@@ -112,14 +121,15 @@ def verdicts(found: pd.DataFrame, rules: Sequence[Rule], general: Rules, metric:
         (~passed, "same"),
         (found["obstacle"] != "", "not comparable"),
         (one_value, "not comparable"),
+        (claimed & beyond & up, worse),
+        (claimed & beyond & down, improved),
+        (np.isnan(ratio) & found["base"].notna(), "not comparable"),
         (np.isnan(ratio), "same"),
-        (claimed & up, worse),
-        (claimed & down, improved),
         (exact, "unchanged"),
         (enough & within, "unchanged"),
+        (screened & up, f"suspect {worse}"),
+        (screened & down, f"suspect {improved}"),
         (enough & (better != "none"), "inconclusive"),
-        (up, f"suspect {worse}"),
-        (down, f"suspect {improved}"),
     ]
     conditions, words = zip(*ways, strict=True)
     return np.select([np.asarray(condition, bool) for condition in conditions], words, default="within noise")

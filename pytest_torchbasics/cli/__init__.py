@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import traceback
+from typing import Any
 
 import click
 
@@ -12,6 +14,17 @@ from .. import __version__
 
 class Commands(click.Group):
     """Finds each command in the file of its name; files that begin with an underscore are none."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what nobody expected ends with 2, and never with 1, which says that a gate found something."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            click.echo(traceback.format_exc(), err=True)
+            click.echo(f"torchbasics: exit 2: unexpected {type(error).__name__}; please report it", err=True)
+            raise SystemExit(2) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, by the names of their files."""

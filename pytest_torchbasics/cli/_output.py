@@ -122,7 +122,8 @@ def csv_text(frame: pd.DataFrame) -> str:
     for column in plain.columns:
         if not pd.api.types.is_numeric_dtype(plain[column].dtype):
             plain[column] = plain[column].astype(object).where(plain[column].notna(), "").map(escape_csv)
-    text: str = plain.to_csv(index=False, lineterminator="\n")
+    # RFC 4180's ends of lines; with another one a carriage return in a text would not be quoted.
+    text: str = plain.to_csv(index=False, lineterminator="\r\n")
     return text
 
 
@@ -141,7 +142,7 @@ def fail(code: int, reason: str) -> NoReturn:
 def _plain(value: Any) -> Any:
     import pandas as pd
 
-    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if hasattr(value, "dtype"):  # a numpy number
         return _plain(value.tolist())

@@ -79,7 +79,7 @@ def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
     if word == "latest":
         return _latest(results)
     path = local(word)
-    if path.exists():
+    if _exists(path):
         is_root = path.is_dir() and not (path / RUN_JSON).exists() and (path / "runs").is_dir()
         return _latest(path) if single and is_root else [path]
     folder = results / "runs"
@@ -93,8 +93,16 @@ def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
     raise ResultError(f"{safe_text(word)!r} is no path, and no run of {folder} begins so{there}")
 
 
+def _exists(path: Path) -> bool:
+    """True if there is such a path; what is too long for one is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _split(argument: str) -> list[str]:
-    if is_url(argument) or Path(argument).exists() or "," not in argument:
+    if is_url(argument) or _exists(Path(argument)) or "," not in argument:
         return [argument]
     return [word for word in argument.split(",") if word]
 
@@ -106,9 +114,19 @@ def _latest(results: Path) -> list[Path]:
         raise ResultError("holds no run yet; pytest --results=DIR makes one, --results names another folder", results)
     ci_run = RunFolder.open(runs[-1]).read().get("ci_run")
     if not ci_run:
-        return runs[-1:]
+        return _legs(runs)
     near = [run for run in runs if run.name.startswith(PLACEHOLDER) or _day(run.name) >= _day(runs[-1].name) - DAYS]
     return [run for run in near if RunFolder.open(run).read().get("ci_run") == ci_run]
+
+
+def _legs(runs: Sequence[Path]) -> list[Path]:
+    """The newest run, and if it is of a leg the newest ones of the other legs: a fleet that was merged without a CI."""
+    newest: dict[tuple[str, ...], Path] = {}
+    for run in runs:
+        record = RunFolder.open(run).read()
+        if record.get("leg") and not record.get("ci_run"):
+            newest[tuple(str(record.get(key) or "") for key in ("leg", "shard", "kinds"))] = run
+    return sorted(newest.values()) if runs[-1] in newest.values() else list(runs[-1:])
 
 
 def _day(run_id: str) -> int:

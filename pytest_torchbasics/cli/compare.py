@@ -29,7 +29,7 @@ GATES = {
     "still-failing": ("still failing",),
     "not-comparable": ("not comparable",),
 }
-#: Compared if nothing else is asked for: time, and what a faster layer may have paid for it.
+#: As in analysis.compare, which is imported when it is used.
 METRICS = "median_s,peak_bytes,error"
 
 
@@ -121,6 +121,7 @@ def command(
         sides = [read_runs([base], results), *([read_runs(head, results)] if head else [])]
         rules = rules_of(config, threshold, screen)
         found = _compared(sides, metrics, expression, col, rules)
+        _warn_of_both([set(side.frame["run_id"].astype(str)) for side in sides])
         format_ = output.chosen_format(format_, out)
         view = View(
             only == "all",
@@ -148,21 +149,26 @@ def command(
         output.fail(code, reason)
 
 
+def _warn_of_both(runs: Sequence[set[str]]) -> None:
+    """Say which runs are compared with themselves."""
+    both = sorted(set.intersection(*runs)) if len(runs) > 1 else []
+    if both:
+        click.echo(f"torchbasics: on both sides: {', '.join(both)}", err=True)
+
+
 def rules_of(config: Path | None, threshold: str | None = None, screen: str | None = None) -> Rules:
     """The rules of the file, or of pyproject.toml, with what the options say in the place of its defaults."""
-    from ..analysis.rules import Rules, read_rules, share
+    from ..analysis.rules import parse_rules, read_rules, share
 
     here = Path("pyproject.toml")
     path = config or (here if here.is_file() else None)
-    rules = Rules() if path is None else read_rules(path)
-    for name, value in (("threshold", threshold), ("screen", screen)):
-        if value is not None:
-            try:
-                changed = {name: share(value)}
-                rules = replace(rules, default=replace(rules.default, **changed))  # type: ignore[arg-type]
-            except ResultError as error:
-                raise ResultError(f"--{name}: {error}") from None
-    return rules
+    options = {name: value for name, value in (("threshold", threshold), ("screen", screen)) if value is not None}
+    for name, value in options.items():
+        try:
+            share(value)
+        except ResultError as error:
+            raise ResultError(f"--{name}: {error}") from None
+    return parse_rules(options) if path is None else read_rules(path, options)
 
 
 def _compared(
@@ -211,8 +217,11 @@ def _conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch:
                     output.NOT_COMPARABLE,
                     f"{count} cells were measured on {what} (--allow-mismatch shows the ratios without a verdict)",
                 )
+        valued = passed[passed["ratio"].notna()]
         if len(passed) and (passed["obstacle"] == "case").all():
             return output.NOT_COMPARABLE, "no cell has the same case hash on both sides: every case was changed"
+        if len(valued) and (valued["obstacle"] != "").all():
+            return output.NOT_COMPARABLE, f"no cell can be compared: {valued['reason'].iloc[0]}"
     for gate in gates:
         count = int((table["verdict"].isin(GATES[gate]) & table["gate"]).sum())
         if count:
@@ -263,18 +272,17 @@ def _table(found: Sequence[Compared]) -> pd.DataFrame:
 
 
 def _explained(found: Sequence[Compared], rules: Rules, case: str, format_: str, out: Path | None) -> str:
-    from ..report.explanation import explanation
+    import pandas as pd
 
-    parts = [
-        (each, each.pair.table[each.pair.table["case"].astype(str) == case].reset_index(drop=True)) for each in found
-    ]
-    if not any(len(table) for _, table in parts):
+    from ..report.explanation import Explained, explanation
+
+    parts = []
+    for each in found:
+        table = each.pair.table[each.pair.table["case"].astype(str) == case].reset_index(drop=True)
+        parts.append(Explained(each.pair.base, each.pair.head, table, each.base, each.head))
+    rows = pd.concat([part.table for part in parts], ignore_index=True)
+    if rows.empty:
         raise ResultError(f"--explain={case}: no such case is on either side")
-    texts = []
-    for each, table in parts:
-        if format_ in ("csv", "json"):
-            texts.append(output.csv_text(table) if format_ == "csv" else output.json_text(table))
-            continue
-        about = {"baseline": each.pair.base, "head": each.pair.head}
-        texts.append(output.rendered(explanation(table, each.base, each.head, rules, about), format_, out))
-    return "\n".join(texts)
+    if format_ in ("csv", "json"):
+        return output.csv_text(rows) if format_ == "csv" else output.json_text(rows)
+    return output.rendered(explanation(parts, rules), format_, out)

@@ -40,11 +40,14 @@ def command(
     """
     from ..analysis.filters import matching
     from ..analysis.history import histories
+    from ..analysis.naming import told_apart
     from ._sources import read_runs
 
     try:
         runs = read_runs(run or [str(results)], results)
-        frame = runs.frame[runs.frame["case"].astype(str) == case]
+        named = told_apart(runs.frame)
+        chosen = (runs.frame["case"].astype(str) == case) | (named["case"].astype(str) == case)
+        frame = named[chosen.to_numpy()]
         if frame.empty:
             raise ResultError(f"no run has a case {case!r}")
         frame = matching(frame, expression) if expression else frame

@@ -66,6 +66,8 @@ def command(
     from ._sources import read_runs
 
     try:
+        if base is not None and by == "check":
+            raise ResultError("--diff is of devices and dtypes: leave --by check out")
         gaps = None if support is None else read_support(support)
         runs = read_runs(run or ["latest"], results, single=True)
         frame = told_apart(runs.frame)  # first, so that a filter finds the names that are shown
@@ -79,7 +81,8 @@ def command(
             text = _rendered(frame, runs, by, format_, details, out)
         else:
             before = read_runs([base], results, single=True)
-            old = matching(before.frame, expression) if expression else before.frame
+            old = told_apart(before.frame)
+            old = matching(old, expression) if expression else old
             text = _difference(old, frame, {"baseline": before.label, "head": runs.label}, format_, out)
         output.write(text, out, format_)
     except ResultError as error:

@@ -30,13 +30,16 @@ def command(src: tuple[str, ...], out: str, expect: Path | None) -> None:
     from ..results.load import local
     from ..results.merge import Contradiction, merge
     from ..results.plan import read_plan
-    from ..results.remote import is_url, mirror_of, publish_all
+    from ..results.remote import is_url, mirror_of, publish_all, refresh, require_writable
 
     try:
+        if is_url(out):
+            require_writable(out)
+            refresh(out)
         folder = mirror_of(out) if is_url(out) else Path(out)
         merged = merge([local(source) for source in src], folder, None if expect is None else read_plan(expect))
         if is_url(out):
-            publish_all(folder, out)
+            publish_all(folder, out, merged.removed)
     except Contradiction as error:
         output.fail(output.NOT_COMPARABLE, str(error))
     except ResultError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ..results.journal import Journal
+from ..results.remote import require_writable
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder, new_run_id
 from . import progress
@@ -200,6 +201,8 @@ def _create(config: pytest.Config, root: Path, run_id: str | None) -> RunFolder:
     settings = settings_of(config)
     told = {key: str(value) for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
     try:
+        if settings.results_url:
+            require_writable(settings.results_url)
         return RunFolder.create(
             root,
             run_id,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..analysis.compare import compare
+from ..analysis.compare import METRICS, compare
 from ..report import markdown
 from ..report.comparison import Pair, comparison
 from ..results.safe import escape_markdown
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ..analysis.rules import Rules
 
-#: Time, and what a faster layer may have paid for it.
-METRICS = ("median_s", "peak_bytes", "error")
 NOTHING = "No run of a leg is here to compare.\n"
 
 

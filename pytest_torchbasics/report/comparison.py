@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis.compare import UNCHANGED, geomean, verdict_counts
 from ..analysis.projections import folded, in_order
+from ..analysis.rules import Rules
+from ..analysis.significance import runs_for
 from . import units
 from .document import Block, Column, Document, Entries, Entry, Facts, Heading, Line, Table, Text, Tone, names
 from .signs import PHASE_TITLES
@@ -43,7 +45,7 @@ FAILING = ("new failure", "still failing")
 #: How many rows or entries are listed unless all are asked for.
 ROWS = 60
 #: Of so many cells as large a share moves one way by chance less than once in 500 comparisons.
-MANY, ONE_SIDED = 20, 0.85
+MANY, ONE_SIDED = 8, 0.88
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,13 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
     if len(listed) and view.rows:
         blocks += [Heading("Geometric means"), _folded(in_order(folded(values, view.rows), "change"), view.rows)]
     elif len(listed):
-        shown = listed if view.details or view.everything else listed.head(view.most)
-        blocks += [block for part in _sections(shown, view.sections) for block in part]
-        if len(shown) < len(listed):
-            blocks.append(Line(Text(f"... and {len(listed) - len(shown)} more: {view.elsewhere}", "quiet")))
+        unclear = listed["verdict"] == "inconclusive"
+        for title, rows in ((_title(listed), listed[~unclear]), ("Too noisy to tell", listed[unclear])):
+            shown = rows if view.details or view.everything else rows.head(view.most)
+            if len(shown):
+                blocks += [block for part in _sections(title, shown, view.sections) for block in part]
+            if len(shown) < len(rows):
+                blocks.append(Line(Text(f"... and {len(rows) - len(shown)} more: {view.elsewhere}", "quiet")))
     if not len(outcomes) and not len(listed):
         blocks.append(Line(Text("nothing changed beyond what noise explains", "good")))
     if len(listed) < len(values):
@@ -123,9 +128,12 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
     return [*blocks, *(Line(text) for text in _conclusions(table))]
 
 
-def _sections(shown: pd.DataFrame, keys: tuple[str, ...]) -> Iterator[list[Block]]:
+def _title(listed: pd.DataFrame) -> str:
+    return "Values" if listed["verdict"].isin(UNCHANGED).any() else "Values that differ"
+
+
+def _sections(title: str, shown: pd.DataFrame, keys: tuple[str, ...]) -> Iterator[list[Block]]:
     """A table for each value of the keys; one for all without keys."""
-    title = "Values" if shown["verdict"].isin(UNCHANGED).any() else "Values that differ"
     if not keys:
         yield [Heading(title), _table(shown, ())]
         return
@@ -190,9 +198,9 @@ def _table(table: pd.DataFrame, constant: tuple[str, ...]) -> Table:
     heads = [Column(("case",)), Column(("check",)), *([Column(("on",))] if on else [])]
     heads += [Column(("metric",))] if metrics else []
     heads += [Column((name,), right=True) for name in ("base", "head", "change")]
+    heads.append(Column(("verdict",)))  # before what a narrow terminal has no room for
     heads += [Column(("95 % interval",), right=True)] if intervals else []
     heads += [Column(("runs",), right=True)] if repeated else []
-    heads.append(Column(("verdict",)))
     rows = []
     for row in table.to_dict("records"):
         sign, tone = SIGNS[row["verdict"]]
@@ -207,9 +215,9 @@ def _table(table: pd.DataFrame, constant: tuple[str, ...]) -> Table:
                 Text(units.quantity(row["base"], metric)),
                 Text(units.quantity(row["head"], metric)),
                 Text(units.percent(row["change"]), tone),
+                Text(f"{sign} {row['verdict']}", tone),
                 *([Text(interval)] if intervals else []),
                 *([Text(f"{row['base_n']}+{row['head_n']}")] if repeated else []),
-                Text(f"{sign} {row['verdict']}", tone),
             )
         )
     obstacles = table.loc[table["verdict"] == "not comparable", "reason"].value_counts(sort=False)
@@ -228,6 +236,12 @@ def _result(table: pd.DataFrame) -> Text:
     return Text(" · ".join(f"{count} {verdict}" for verdict, count in counted.items()), "bad" if grave else "good")
 
 
+def _of_the_test(table: pd.DataFrame) -> tuple[int, int]:
+    """How many cells the correction is for, and how many runs they have at least on the side that has fewer."""
+    tested = table[table["q"].notna() & (table["metric"] == table["metric"].iloc[0])]
+    return len(tested), int(tested[["base_n", "head_n"]].min(axis=1).max()) if len(tested) else 0
+
+
 def _conclusions(table: pd.DataFrame) -> list[Text]:
     counted = verdict_counts(table)
     lines = []
@@ -244,12 +258,11 @@ def _conclusions(table: pd.DataFrame) -> list[Text]:
     if len(moved) >= MANY and max((moved > 1).mean(), (moved < 1).mean()) >= ONE_SIDED:
         lines.append(Text("nearly all cells moved the same way: was the machine itself faster or slower?", "known"))
     if "inconclusive" in counted:
-        lines.append(
-            Text(
-                "'inconclusive' is not 'unchanged': the runs differ too much to tell. Repeat the runs of both sides.",
-                "known",
-            )
-        )
+        cells, runs = _of_the_test(table)
+        needed = runs_for(cells, Rules().alpha)
+        text = "'inconclusive' is not 'unchanged': the runs differ too much to tell. Repeat those of both sides"
+        few = f"; among {cells} cells a small change is sure only with {needed} runs a side" if needed > runs else ""
+        lines.append(Text(f"{text}{few}.", "known"))
     if any(word in counted for word in ("within noise", "suspect slower", "suspect faster")):
         lines.append(
             Text(

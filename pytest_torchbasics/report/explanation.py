@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..analysis.projections import AXES
@@ -16,45 +17,57 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def explanation(
-    table: pd.DataFrame, base: pd.DataFrame, head: pd.DataFrame, rules: Rules, about: Mapping[str, str]
-) -> Document:
+@dataclass(frozen=True)
+class Explained:
+    """Rows of a comparison, and the rows that they were made of: how each side is called, and its frame."""
+
+    base_label: str
+    head_label: str
+    table: pd.DataFrame
+    base: pd.DataFrame
+    head: pd.DataFrame
+
+
+def explanation(parts: Sequence[Explained], rules: Rules) -> Document:
     """The report of `compare --explain`.
 
     Args:
-        table: rows of `compare`.
-        base, head: the rows that it was made of.
-        rules: what it was made with.
-        about: for the header.
+        parts: what is explained.
+        rules: what it was compared with.
     """
-    blocks: list[Block] = [Facts(tuple((name, Text(value)) for name, value in about.items()))]
-    for row, rule in zip(table.to_dict("records"), rules.of(table), strict=True):
-        metric = str(row["metric"])
-        blocks.append(Heading(" ".join(str(row[key]) for key in AXES if key in row and row[key] not in ("", 0))))
-        facts = {
-            "metric": metric,
-            "baseline": _values(base, row, metric),
-            "head": _values(head, row, metric),
-            "change": units.percent(row["change"]),
-            "95 % interval": _interval(row),
-            "test": _test(row, rules, metric),
-            "rule": f"match {rule.match!r}" if rule.match else "the default",
-            "threshold": units.percent(rule.threshold).lstrip("+"),
-            "floor": units.quantity(rule.floor_s, "median_s") if metric.endswith("_s") else "",
-            "screen": units.percent(rule.screen).lstrip("+"),
-            "gate": "" if rule.gate else "never fails one",
-            "verdict": str(row["verdict"]),
-            "because": str(row["reason"]),
-        }
-        blocks.append(Facts(tuple((name, Text(value)) for name, value in facts.items() if value)))
-    return Document("torchbasics compare --explain", tuple(blocks), Text(f"{len(table)} cells"))
+    blocks: list[Block] = []
+    for part in parts:
+        about = (("baseline", part.base_label), ("head", part.head_label))
+        blocks.append(Facts(tuple((name, Text(value)) for name, value in about)))
+        # What is ignored is empty in every row.
+        used = [key for key in AXES if not part.table[key].astype(str).isin(["", "0"]).all()]
+        for row, rule in zip(part.table.to_dict("records"), rules.of(part.table), strict=True):
+            metric = str(row["metric"])
+            blocks.append(Heading(" ".join(str(row[key]) for key in used if row[key] not in ("", 0))))
+            facts = {
+                "metric": metric,
+                "baseline": _values(part.base, row, used, metric),
+                "head": _values(part.head, row, used, metric),
+                "change": units.percent(row["change"]),
+                "95 % interval": _interval(row),
+                "test": _test(row, rules, metric),
+                "rule": f"match {rule.match!r}" if rule.match else "the default",
+                "threshold": units.percent(rule.threshold).lstrip("+"),
+                "floor": units.quantity(rule.floor_s, "median_s") if metric.endswith("_s") else "",
+                "screen": units.percent(rule.screen).lstrip("+"),
+                "gate": "" if rule.gate else "never fails one",
+                "verdict": str(row["verdict"]),
+                "because": str(row["reason"]),
+            }
+            blocks.append(Facts(tuple((name, Text(value)) for name, value in facts.items() if value)))
+    count = sum(len(part.table) for part in parts)
+    return Document("torchbasics compare --explain", tuple(blocks), Text(f"{count} cells"))
 
 
-def _values(frame: pd.DataFrame, row: Mapping[Any, Any], metric: str) -> str:
+def _values(frame: pd.DataFrame, row: Mapping[Any, Any], used: Sequence[str], metric: str) -> str:
     chosen = frame
-    for key in AXES:
-        if row[key] and key != "threads":
-            chosen = chosen[chosen[key].astype(str) == str(row[key])]
+    for key in used:
+        chosen = chosen[chosen[key].astype(str) == str(row[key])]
     if chosen.empty:
         return "absent"
     told = []

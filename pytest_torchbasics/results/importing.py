@@ -45,6 +45,8 @@ def read_csv(path: Path) -> Any:
         table = csv.read_csv(path, csv.ReadOptions(), csv.ParseOptions(newlines_in_values=True), texts)
     except Exception as error:  # Arrow raises several types for a broken byte; only the read is here
         raise unreadable(path, error, "CSV") from None
+    if {"metric", "value"} <= set(names):
+        raise ResultError("has a row for each metric; write the table without --long to read it again", path)
     if len(set(names)) < len(names) or not {"case", "kind", "outcome"} <= set(names):
         raise ResultError("is no table of torchbasics: it needs the columns kind, case and outcome, each once", path)
     fields, arrays = [], []
@@ -137,6 +139,7 @@ def _as_run(rows: Any, folder: Path) -> Path | None:
                 "status": "incomplete" if outcomes & {"not_run", "crashed"} else "complete",
                 "imported": True,
                 "ended": len(rows),
+                "kinds": sorted(set(rows["kind"].cast("string").to_pylist())),
                 "files": {ROWS_PARQUET: {"sha256": sha256(data), "rows": len(rows), "bytes": len(data)}},
             }
         ),

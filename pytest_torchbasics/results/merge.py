@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Merged:
         superseded: ids of runs that a higher attempt replaced.
         expected: how many legs' shards the plan names.
         missing: the (leg, shard) of those that did not arrive.
+        removed: ids that were among the runs of the folder and are not any more: superseded, or arrived.
         unfinished: ids of runs that did not end as planned, and their status.
     """
 
@@ -56,6 +57,7 @@ class Merged:
     superseded: tuple[str, ...]
     expected: int
     missing: tuple[tuple[str, str], ...]
+    removed: tuple[str, ...]
     unfinished: tuple[tuple[str, str], ...]
 
 
@@ -81,9 +83,23 @@ class Found:
         return self.record.get("placeholder") is True
 
     @property
+    def is_imported(self) -> bool:
+        """True if it was read from a table, which says less than the folder of the run."""
+        return self.record.get("imported") is True
+
+    @property
     def slot(self) -> tuple[str, str, str]:
-        """What a higher attempt supersedes: the CI's run, the leg and the shard."""
-        return tuple(str(self.record.get(key) or "") for key in ("ci_run", "leg", "shard"))  # type: ignore[return-value]
+        """Where it belongs: the CI's run, the leg and the shard."""
+        ci, leg, shard = (str(self.record.get(key) or "") for key in ("ci_run", "leg", "shard"))
+        return ci, leg, shard
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it is of: `check`, `timing`; a leg makes a run of each."""
+        told = self.record.get("kinds")
+        if isinstance(told, list):
+            return frozenset(map(str, told))
+        return frozenset(cell.kind for cell, _ in planned_cells(self.record, self.folder.path) or [])
 
     @property
     def attempt(self) -> int:
@@ -124,7 +140,7 @@ def merge(sources: Sequence[Path], out: Path, plan: Plan | None = None) -> Merge
             _place(run, out / RUNS, workshop)
         for run in superseded:
             _place(run, out / SUPERSEDED, workshop)
-        _remove_others(out, kept)
+        removed = _remove_others(out, kept)
     ids = tuple(sorted(run.folder.run_id for run in kept))
     replace_file(out / LATEST, f"{ids[-1]}\n".encode())
     records = {run_id: RunFolder.open(out / RUNS / run_id).read() for run_id in ids}
@@ -136,6 +152,7 @@ def merge(sources: Sequence[Path], out: Path, plan: Plan | None = None) -> Merge
         superseded=tuple(sorted(run.folder.run_id for run in superseded if not run.is_placeholder)),
         expected=0 if plan is None else len(plan.legs),
         missing=tuple(sorted(run.slot[1:] for run in placeholders)),
+        removed=removed,
         unfinished=tuple(sorted((run_id, status) for run_id, status in states if status != "complete")),
     )
 
@@ -145,6 +162,9 @@ def _united(runs: Iterable[Found]) -> list[Found]:
     found: dict[str, Found] = {}
     for run in runs:
         other = found.setdefault(run.folder.run_id, run)
+        if other.is_imported != run.is_imported:
+            found[run.folder.run_id] = other if run.is_imported else run
+            continue
         if other.digest != run.digest and other.rank == run.rank and not run.is_placeholder:
             raise Contradiction(
                 f"the run {run.folder.run_id} is there twice with different rows: {other.place} and {run.place}. "
@@ -156,12 +176,26 @@ def _united(runs: Iterable[Found]) -> list[Found]:
 
 def _latest_attempts(runs: Sequence[Found]) -> tuple[list[Found], list[Found]]:
     """The runs that count, and those that a higher attempt supersedes; a placeholder yields to any run."""
-    highest: dict[tuple[str, str, str], tuple[bool, int]] = {}
+    highest: dict[tuple[str, str, str, str], int] = {}
     for run in runs:
-        here = (not run.is_placeholder, run.attempt)
-        highest[run.slot] = max(here, highest.get(run.slot, here))
-    counts = [run for run in runs if not run.slot[1] or highest[run.slot] == (not run.is_placeholder, run.attempt)]
-    return counts, [run for run in runs if run not in counts and not run.is_placeholder]
+        for kind in () if run.is_placeholder else run.kinds:
+            place = (*run.slot, kind)
+            highest[place] = max(run.attempt, highest.get(place, 0))
+    counts, superseded = [], []
+    for run in runs:
+        if run.is_placeholder:
+            arrived = {place[3] for place in highest if place[:3] == run.slot}
+            counts += [run] if not arrived or run.kinds - arrived else []
+        elif not run.slot[1] or not run.kinds or run.attempt in _of(highest, run):
+            counts.append(run)
+        else:
+            superseded.append(run)
+    return counts, superseded
+
+
+def _of(highest: Mapping[tuple[str, str, str, str], int], run: Found) -> set[int]:
+    """The highest attempts of what a run is of."""
+    return {attempt for place, attempt in highest.items() if place[:3] == run.slot and place[3] in run.kinds}
 
 
 # Finding runs
@@ -247,39 +281,59 @@ def _place(run: Found, root: Path, workshop: Path) -> None:
         raise ResultError(f"cannot be written: {error.strerror or error}", target) from None
 
 
-def _remove_others(out: Path, kept: Sequence[Found]) -> None:
+def _remove_others(out: Path, kept: Sequence[Found]) -> tuple[str, ...]:
     """Take out of runs/ what was superseded and now stands beside, and placeholders of what has arrived."""
     names = {run.folder.run_id for run in kept}
-    for folder in (out / RUNS).iterdir():
-        if folder.name not in names and RunFolder.is_at(folder):
-            shutil.rmtree(folder)
+    others = [path for path in sorted((out / RUNS).iterdir()) if path.name not in names and RunFolder.is_at(path)]
+    for folder in others:
+        shutil.rmtree(folder)
+    return tuple(folder.name for folder in others)
 
 
 # What never arrived
 
 
 def _placeholders(plan: Plan, given: Sequence[Found], workshop: Path) -> Iterable[Found]:
-    arrived = {run.slot[1:] for run in given if not run.is_placeholder}
+    """A run of `not_run` rows for each leg's shard that is not there, or whose checks or times are not."""
+    runs = [run for run in given if not run.is_placeholder]
+    # Which run of the CI it is about: what the plan or the machine says, else that of the newest run.
+    newest = max(runs, key=lambda run: run.folder.run_id).slot[0] if runs else ""
+    of = plan.ci_run or ci_run() or newest
+    arrived: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        if run.slot[0] == of:
+            arrived.setdefault(run.slot[1:], set()).update(run.kinds)
     for expected in plan.legs:
-        if (expected.leg, expected.shard) not in arrived:
-            yield _placeholder(expected, plan.ci_run or ci_run(), _cells(expected, given), workshop)
+        here = arrived.get((expected.leg, expected.shard))
+        missing = [kind for kind in expected.kinds if here is not None and kind not in here]
+        if here is None or missing:
+            cells = _cells(expected, [run for run in runs if run.slot[0] == of])
+            kept = [cell for cell in cells if here is None or cell.kind in missing]
+            yield _placeholder(expected, of, kept or _whole(expected, missing), missing, workshop)
 
 
 def _cells(expected: Expected, given: Sequence[Found]) -> list[Cell]:
     """What the leg should have measured: as planned, else what the others planned of the same shard, on its device."""
     if expected.cells:
         return list(expected.cells)
-    others = [run for run in given if run.slot[2] == expected.shard and not run.is_placeholder]
+    others = [run for run in given if run.slot[2] == expected.shard]
     planned = [cell for run in others for cell, _ in planned_cells(run.record, run.folder.path) or []]
     moved = (replace(cell, device=expected.device or cell.device) for cell in planned)
-    return list(dict.fromkeys(moved)) or [Cell("check", "(the whole leg)", "", "", "", expected.device, "", 0)]
+    return list(dict.fromkeys(moved)) or _whole(expected, ["check"])
 
 
-def _placeholder(expected: Expected, of: str, cells: Sequence[Cell], workshop: Path) -> Found:
+def _whole(expected: Expected, kinds: Sequence[str]) -> list[Cell]:
+    """Cells that stand for a leg of which nothing more is known."""
+    return [Cell(kind, "(the whole leg)", "", "", "", expected.device, "", 0) for kind in kinds or ["check"]]
+
+
+def _placeholder(expected: Expected, of: str, cells: Sequence[Cell], missing: Sequence[str], workshop: Path) -> Found:
+    """The run of what is missing of a leg's shard: all of it, or its checks or its times."""
     from .table import parquet_bytes, rows_table
 
     shard = f", shard {expected.shard}," if expected.shard else ""
-    reason = f"the leg {expected.leg}{shard} never arrived"
+    what = f" ({' and '.join(missing)})" if missing else ""
+    reason = f"the leg {expected.leg}{shard} never arrived{what}"
     rows = [Row(cell, "not_run", reason=reason, reason_code="never_arrived") for cell in sorted(cells, key=_key)]
     named = hashlib.sha256(repr((of, expected.leg, expected.shard)).encode()).hexdigest()[:12]
     record: dict[str, Any] = {
@@ -287,6 +341,7 @@ def _placeholder(expected: Expected, of: str, cells: Sequence[Cell], workshop: P
         "run_id": f"{PLACEHOLDER}{named}",
         "status": "incomplete",
         "placeholder": True,
+        "kinds": list(missing),
         "ci_run": of,
         "leg": expected.leg,
         "shard": expected.shard,

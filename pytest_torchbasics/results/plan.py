@@ -22,12 +22,14 @@ class Expected:
         shard: as in --shard, `1/4`; empty for a leg in one piece.
         device: what it runs on; empty if the plan does not say.
         cells: what it should measure; empty if the plan does not say.
+        kinds: what must be there of it: `check`, `timing`; empty if anything does.
     """
 
     leg: str
     shard: str
     device: str = ""
     cells: tuple[Cell, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def _expected(entry: Any, path: Path) -> Expected:
     if not leg:
         raise ResultError(f"an entry of 'legs' has no 'leg': {entry!r:.80}", path)
     read = tuple(cell_from_json(cell, path) for cell in cells)
-    return Expected(leg, _text(entry, "shard", path), _text(entry, "device", path), read)
+    kinds = ("check", "timing") if entry.get("speed") is True else ()
+    return Expected(leg, _text(entry, "shard", path), _text(entry, "device", path), read, kinds)
 
 
 def _text(entry: dict[str, Any], key: str, path: Path) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +23,8 @@ from .store import LATEST, RunFolder
 
 #: A scheme of two letters or more; one is a drive of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.+")
+#: Marks a run of the mirror that is, or was, at the URL.
+PUBLISHED = ".published"
 #: Of a run folder; what else stands there is not fetched.
 _FILES = re.compile(r"run\.json|rows(-[A-Za-z0-9._-]+)?\.jsonl|(rows|samples)\.parquet|report\.(html|md)")
 
@@ -48,6 +50,7 @@ def fetched(url: str) -> Path:
         found = dict(_listed(files, base))
         if not found:
             raise ResultError(f"{url} holds no run: there is no run.json below it")
+        _drop_what_was_removed(root, {name.split("/")[1] for name in found})
         for name, size in sorted(found.items()):
             path = root / name
             if path.is_file() and path.stat().st_size == size and path.name != RUN_JSON:
@@ -56,7 +59,28 @@ def fetched(url: str) -> Path:
             part = path.with_name(f"{path.name}.part")
             files.get_file(f"{base}/{name}", str(part))
             part.replace(path)
+        for name in {name.split("/")[1] for name in found}:
+            (root / "runs" / name / PUBLISHED).touch()
     return root
+
+
+def _drop_what_was_removed(root: Path, there: set[str]) -> None:
+    """Take runs out of the mirror that were at the URL and are not any more; those that never were stay."""
+    for marker in (root / "runs").glob(f"*/{PUBLISHED}"):
+        if marker.parent.name not in there:
+            shutil.rmtree(marker.parent)
+
+
+def refresh(url: str) -> None:
+    """Bring the mirror of a results folder up to date, if there is one at the URL.
+
+    Raises:
+        ResultError: it cannot be reached.
+    """
+    with _reaching(url) as (files, base):
+        there = any(_listed(files, base))
+    if there:
+        fetched(url)
 
 
 def publish(folder: RunFolder, url: str) -> None:
@@ -72,10 +96,27 @@ def publish(folder: RunFolder, url: str) -> None:
         names = [path.name for path in folder.path.iterdir() if path.is_file() and _FILES.fullmatch(path.name)]
         for file in sorted(names, key=lambda name: name == RUN_JSON):
             files.put_file(str(folder.path / file), f"{target}/{file}")
+    (folder.path / PUBLISHED).touch()
 
 
-def publish_all(root: Path, url: str) -> None:
-    """Put the runs of a results folder that the URL lacks there, or has in an earlier state.
+def require_writable(url: str) -> None:
+    """Find out before anything is measured whether results can be put there.
+
+    Raises:
+        ResultError: they cannot.
+    """
+    with _reaching(url) as (files, base):
+        files.makedirs(base, exist_ok=True)
+        files.pipe_file(f"{base}/.torchbasics", b"")
+
+
+def publish_all(root: Path, url: str, removed: Iterable[str] = ()) -> None:
+    """Put the runs of a results folder that the URL lacks there, or has in an earlier state, and take some away.
+
+    Args:
+        root: the results folder.
+        url: where they go.
+        removed: ids of runs that are not to be there any more. Others that the folder lacks stay.
 
     Raises:
         ResultError: something cannot be written.
@@ -86,11 +127,10 @@ def publish_all(root: Path, url: str) -> None:
         sizes = {file.name: file.stat().st_size for file in path.iterdir() if _FILES.fullmatch(file.name)}
         if RunFolder.is_at(path) and any(there.get(f"runs/{path.name}/{name}") != size for name, size in sizes.items()):
             publish(RunFolder.open(path), url)
-
-
-def forget(url: str) -> None:
-    """Remove the mirror of a URL."""
-    shutil.rmtree(mirror_of(url), ignore_errors=True)
+    with _reaching(url) as (files, base):
+        for name in removed:
+            if files.exists(f"{base}/runs/{check_name(name, 'the run id')}"):
+                files.rm(f"{base}/runs/{name}", recursive=True)
 
 
 def _listed(files: Any, base: str) -> Iterator[tuple[str, int]]:

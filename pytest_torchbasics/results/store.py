@@ -234,6 +234,7 @@ def seal(folder: RunFolder, status: str | None = None, extra_journals: Sequence[
         "ended": collected.ended,
         "counts": {outcome: counts[outcome] for outcome in OUTCOMES if counts[outcome]},
         "problems": list(collected.problems),
+        "kinds": sorted({row.cell.kind for row in collected.rows}),
         "files": files,
     }
     folder.write(final)

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import pytest_torchbasics
@@ -80,9 +82,10 @@ def test_five_runs_a_side_are_decided(tmp_path: Path, factor: float, verdict: st
 
 
 def test_a_large_change_of_noisy_runs_is_inconclusive_and_never_green(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, [1.0, 1.5, 0.8, 1.2, 0.9], [1.05, 0.9, 1.6, 1.1, 1.4])
+    assert compare(base, head)["verdict"].tolist() == ["inconclusive"]
     base, head = sides(tmp_path, [1.0, 1.5, 0.8, 1.2, 0.9], [1.3, 0.9, 1.6, 1.1, 1.4])
-    (row,) = compare(base, head).to_dict("records")
-    assert row["verdict"] == "inconclusive"
+    assert compare(base, head)["verdict"].tolist() == ["suspect slower"]
 
 
 def test_four_runs_a_side_claim_nothing_unless_asked_to(tmp_path: Path) -> None:
@@ -102,10 +105,83 @@ def test_what_is_significant_depends_on_how_many_cells_were_looked_at(tmp_path: 
         others = [timed(timing_cell(f"other{i}"), 1.0) for i in range(40)]
         return [run(tmp_path, timed(timing_cell("a"), seconds * factor), *others) for seconds in FIVE]
 
-    table = compare(runs(1.0), runs(1.2)).set_index("case")
+    table = compare(runs(1.0), runs(1.06)).set_index("case")
     assert table.loc["a", "p"] == pytest.approx(2 / 252)
     assert table.loc["a", "q"] == pytest.approx(41 * 2 / 252)
     assert table.loc["a", "verdict"] == "inconclusive"
+    # No correction leaves anything of five runs among so many; a change that is beyond the threshold by all of its
+    # interval is found all the same.
+    assert compare(runs(1.0), runs(1.2)).set_index("case").loc["a", "verdict"] == "slower"
+
+
+def test_a_change_of_one_cell_among_many_is_found_and_noise_is_not() -> None:
+    rng = np.random.default_rng(5)
+    shape = (2000, 5)
+    for noise, most in ((0.02, 0.0005), (0.05, 0.002)):
+        base, head = (pd.DataFrame(frame_of(rng.lognormal(0, noise, shape))) for _ in range(2))
+        verdicts = compare(base, head)["verdict"]
+        assert verdicts.isin(["slower", "faster"]).mean() <= most
+        slower = compare(
+            base, head.assign(median_s=head["median_s"].where(head["case"] != "case7", head["median_s"] * 1.4))
+        )
+        assert slower.set_index("case").loc["case7", "verdict"] == "slower"
+
+
+def frame_of(values: Any) -> dict[str, Any]:
+    """Runs of as many cells as there are rows."""
+    cells, runs = values.shape
+    count = cells * runs
+    texts = {"kind": "timing", "check": "", "phase": "forward", "mode": "eager", "device": "cpu", "dtype": "float32"}
+    facts = {"sizes": "", "outcome": "passed", "reason": "", "case_hash": "x", "timer": "hybrid", "machine_key": "m"}
+    return {
+        **texts,
+        **facts,
+        "case": [f"case{number}" for number in range(cells)] * runs,
+        "run_id": np.repeat([f"run{number}" for number in range(runs)], cells),
+        "threads": [1] * count,
+        "process": [0] * count,
+        "median_s": values.T.reshape(-1),
+    }
+
+
+def test_a_baseline_that_failed_once_hides_no_slowdown(tmp_path: Path) -> None:
+    base, head = sides(tmp_path, FIVE, [3 * seconds for seconds in FIVE])
+    for outcome in ("failed", "skipped", "not_run"):
+        flaky = run(tmp_path, dataclasses.replace(timed(timing_cell("a"), 1.0), outcome=outcome))
+        assert compare([*base, flaky], head)["verdict"].tolist() == ["slower"]
+    failed_once = run(tmp_path, dataclasses.replace(timed(timing_cell("a"), 1.0), outcome="failed"))
+    assert compare(base, [*head, failed_once])["verdict"].tolist() == ["new failure"]
+
+
+def test_from_nothing_to_something_is_worse(tmp_path: Path) -> None:
+    rows = [
+        dataclasses.replace(timed(timing_cell("a"), 1.0), metrics=(MetricValue("peak", "bytes", "lower", peak),))
+        for peak in (0, 1000)
+    ]
+    none, some = (run(tmp_path, row) for row in rows)
+    assert only(none, some, metric="peak_bytes")["verdict"] == "worse"
+    assert only(none, none, metric="peak_bytes")["verdict"] == "unchanged"
+    assert only(some, none, metric="peak_bytes")["verdict"] == "better"
+
+
+def test_cases_of_one_name_in_two_suites_are_apart(tmp_path: Path) -> None:
+    rows = [
+        dataclasses.replace(timed(timing_cell("lin"), seconds, name), nodeid=f"suites/test_{name}.py::test_speed[lin]")
+        for name, seconds in (("one", 1.0), ("two", 9.0))
+    ]
+    table = compare(run(tmp_path, *rows), run(tmp_path, *rows))
+    assert dict(zip(table["case"], table["base"], strict=True)) == {"lin (one)": 1.0, "lin (two)": 9.0}
+    moved = [dataclasses.replace(rows[0], nodeid="elsewhere/test_it.py::test_speed[lin]")]
+    assert compare(run(tmp_path, rows[0]), run(tmp_path, *moved))["case"].tolist() == ["lin"]
+
+
+def test_a_table_without_directions_judges_times_alone(tmp_path: Path) -> None:
+    row = Row(timing_cell("a"), "passed", case_hash="x", metrics=(MetricValue("rate", "hz", "higher", 1.0),))
+    frames = [load(run(tmp_path, row)).assign(rate_hz=value, median_s=value) for value in (1.0, 2.0)]
+    for frame in frames:
+        frame.attrs["better"] = {"rate_hz": "", "median_s": ""}
+    assert compare(*frames, metric="rate_hz")["verdict"].tolist() == ["within noise"]
+    assert compare(*frames)["verdict"].tolist() == ["suspect slower"]
 
 
 def test_speed_memory_and_exactness_are_compared_together(tmp_path: Path) -> None:
@@ -168,7 +244,8 @@ BAD, GOOD = ("failed", "error", "timeout", "crashed", "xpassed"), "passed"
         (None, GOOD, "added"),
         (GOOD, None, "missing"),
         (GOOD, "not_run", "missing"),
-        ("not_run", "not_run", "missing"),
+        ("not_run", "not_run", "same"),
+        ("not_applicable", None, "same"),
         ("not_run", GOOD, "added"),
         (GOOD, "skipped", "missing"),
         (GOOD, "not_applicable", "missing"),
@@ -230,7 +307,7 @@ def test_several_numbers_of_threads_are_cells_of_their_own(tmp_path: Path) -> No
 
 def test_a_cell_that_stands_twice_in_a_run_is_not_comparable(tmp_path: Path) -> None:
     row = timed(timing_cell("a"), 1.0)
-    base = run(tmp_path, row, dataclasses.replace(row, nodeid="another_test"))
+    base = run(tmp_path, row, dataclasses.replace(row, nodeid="suites/tutorial/test_tutorial.py::test_again[a]"))
     assert only(base, run(tmp_path, row))["obstacle"] == "several"
 
 

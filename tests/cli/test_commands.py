@@ -271,7 +271,8 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     [{"COLUMNS": "80"}, {"COLUMNS": "20"}, {"COLUMNS": "x"}, {"PYTHONIOENCODING": "ascii"}, {"NO_COLOR": "1"}],
 )
 def test_narrow_plain_and_ascii_terminals_do(folder: Path, variables: dict[str, str]) -> None:
-    for words in (["show", folder], ["compare", folder, folder, "--only", "all"], ["matrix", folder]):
+    runs = [folder / "runs" / name for name in ("20260101T000000Z-aaaaaaaa", "20260102T000000Z-bbbbbbbb")]
+    for words in (["show", folder], ["compare", *runs, "--only", "all"], ["matrix", folder]):
         done = command(*words, env={**os.environ, **variables})
         assert (done.returncode, done.stderr) == (0, "")
         assert "\x1b" not in done.stdout
@@ -300,3 +301,53 @@ def test_a_comparison_fits_into_a_budget(tmp_path: Path, limit: int) -> None:
     assert ("case-0599" in done.out) == (limit == 200_000)
     done = torchbasics("compare", base, head, "--format=json", "--max-bytes", 1000)
     assert (done.code, "--max-bytes=1000: the counts alone take" in done.last_line) == (2, True)
+
+
+def test_what_nobody_expected_is_exit_2_and_never_a_gate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_torchbasics.report.summary.run_summary", lambda *_: 1 / 0)
+    done = torchbasics("show", folder)
+    assert (done.code, "unexpected ZeroDivisionError; please report it" in done.last_line) == (2, True)
+    assert "Traceback" in done.err
+
+
+def test_odd_arguments_are_errors_of_one_line(folder: Path) -> None:
+    for words in (["x" * 10_000, "latest"], ["latest", "latest", "--metric="], ["latest", "latest", "--metric=nope"]):
+        done = torchbasics("compare", *words, "--results", folder)
+        assert done.code == 2
+        assert "Traceback" not in done.err
+
+
+def test_a_run_on_both_sides_is_named(folder: Path) -> None:
+    done = torchbasics("compare", folder, folder / "runs" / "20260102T000000Z-bbbbbbbb")
+    assert "on both sides: 20260102T000000Z-bbbbbbbb" in done.err
+
+
+def test_options_hold_for_cells_with_rules_too(tmp_path: Path) -> None:
+    sides = [write_run(tmp_path / str(s), [timed(timing_cell("linear"), s)]) for s in (1.0, 2.0)]
+    config = tmp_path / "rules.toml"
+    config.write_text('[[tool.torchbasics.compare.rule]]\nmatch = "linear"\ngate = true\n')
+    words = ["compare", *sides, "--config", config, "--fail-on=suspect"]
+    assert torchbasics(*words).code == 1
+    assert torchbasics(*words, "--screen=300%").code == 0
+
+
+def test_an_explanation_has_the_values_of_its_own_cell(tmp_path: Path) -> None:
+    rows = [timed(timing_cell("linear", threads=threads), 1.0 / threads) for threads in (1, 2)]
+    done = torchbasics("compare", write_run(tmp_path / "a", rows), write_run(tmp_path / "b", rows), "--explain=linear")
+    assert done.code == 0
+    assert (done.out.count("1.00 s ("), done.out.count("500 ms (")) == (2, 2)
+
+
+def test_a_time_that_is_none_is_null_in_json(tmp_path: Path) -> None:
+    run = write_run(tmp_path, [timed(timing_cell("linear"), 1.0)], plan=[timing_cell("linear"), timing_cell("conv")])
+    records = json.loads(torchbasics("show", run, "--format", "json").out)
+    assert {record["started_at"] for record in records} == {None}
+
+
+def test_a_fleet_that_was_merged_without_a_ci_is_shown_as_one(tmp_path: Path) -> None:
+    for name, device in (("one", "cpu"), ("two", "cuda:0")):
+        write_run(tmp_path / name, [checked(check_cell("linear", device=device))], leg=name)
+    torchbasics("merge", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "out")
+    done = torchbasics("matrix", tmp_path / "out")
+    assert "cpu" in done.out
+    assert "cuda:0" in done.out

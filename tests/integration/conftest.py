@@ -23,10 +23,11 @@ import torch._inductor.inductor_prims
 import torch._inductor.runtime.autotune_cache
 import torch._prims
 import torch._refs
-import torch.utils.flop_counter  # noqa: F401
+import torch.utils.flop_counter
 
 import pytest_torchbasics
 
+torch.compiler.list_backends(exclude_tags=())  # imports those that it lists
 for module in pkgutil.walk_packages(pytest_torchbasics.__path__, "pytest_torchbasics."):
     importlib.import_module(module.name)
 

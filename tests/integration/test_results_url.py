@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_torchbasics.results import ResultError
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.remote import mirror_of
 
@@ -38,11 +39,27 @@ def test_a_run_is_published_when_it_ends(run: Run, pytester: pytest.Pytester, tm
     assert mirror_of(url).is_dir()
 
 
-def test_a_run_that_cannot_be_published_is_red_and_kept(run: Run, pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_a_url_that_cannot_be_written_is_found_before_anything_runs(
+    run: Run, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
     pytester.makepyfile(test_it=TEST)
     (tmp_path / "storage").write_text("a file")
+    result = run("-k", "linear", "--checks=shape", f"--results=file://{tmp_path}/storage")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*file://*/storage cannot be reached*"])
+    result.stdout.no_fnmatch_line("*passed*")
+
+
+def test_a_run_that_cannot_be_published_is_red_and_kept(
+    run: Run, pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: object, url: str) -> None:
+        raise ResultError(f"{url} cannot be reached: the network is gone")
+
+    monkeypatch.setattr("pytest_torchbasics.results.remote.publish", refuse)
+    pytester.makepyfile(test_it=TEST)
     url = f"file://{tmp_path}/storage"
     result = run("-k", "linear", "--checks=shape", f"--results={url}")
-    assert result.ret not in (0, 1)
+    assert result.ret == 3
     result.stdout.fnmatch_lines(["*the results could not be finished: file://*/storage cannot be reached*"])
     assert len(load(mirror_of(url))) == 1

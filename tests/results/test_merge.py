@@ -230,3 +230,47 @@ def test_every_permutation_of_attempts_ends_the_same(tmp_path: Path) -> None:
         assert load(out)["median_s"].tolist() == [3.0]
         assert {path.name for path in (out / "superseded").iterdir()} == {run.name for run in sources[:2]}
         shutil.rmtree(out)
+
+
+def test_yesterdays_leg_is_not_todays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan((Expected("cpu", "", "cpu"), Expected("gpu", "", "cuda")))
+    monkeypatch.setenv("GITHUB_RUN_ID", "1")
+    old = leg(tmp_path / "old", "gpu", run_id="20260101T000000Z-aaaaaaaa")
+    monkeypatch.setenv("GITHUB_RUN_ID", "2")
+    new = leg(tmp_path / "new", "cpu", run_id="20260102T000000Z-aaaaaaaa")
+    assert merge([old, new], tmp_path / "out", plan).missing == (("gpu", ""),)
+    monkeypatch.delenv("GITHUB_RUN_ID")  # where it is merged may not know the number: the runs do
+    assert merge([old, new], tmp_path / "again", plan).missing == (("gpu", ""),)
+    late = write_run(tmp_path / "late", ROWS, leg="gpu", run_id="20260103T000000Z-aaaaaaaa")
+    record = json.loads((late / "run.json").read_text())
+    (late / "run.json").write_text(json.dumps({**record, "ci_run": "2"}))
+    merged = merge([late], tmp_path / "again")
+    assert len(merged.removed) == 1
+    assert "not_run" not in set(load(tmp_path / "again")["outcome"].astype(str))
+
+
+def test_a_second_attempt_of_the_checks_leaves_the_times(tmp_path: Path) -> None:
+    times = leg(tmp_path / "1", "gpu", "", 1)
+    checks = [write_run(tmp_path / str(i), ROWS[:1], leg="gpu", attempt=i) for i in (1, 2)]
+    merged = merge([times, *checks], tmp_path / "out")
+    assert set(merged.runs) == {times.name, checks[1].name}
+
+
+def test_a_leg_that_never_brought_its_times_is_missing(tmp_path: Path) -> None:
+    plan = Plan((Expected("gpu", "", "cuda", kinds=("check", "timing")),))
+    checks = write_run(tmp_path / "in", ROWS[:1], leg="gpu")
+    merged = merge([checks], tmp_path / "out", plan)
+    assert merged.missing == (("gpu", ""),)
+    frame = load(tmp_path / "out")
+    assert frame.loc[frame["outcome"] == "not_run", "reason"].tolist() == ["the leg gpu never arrived (timing)"]
+    merge([leg(tmp_path / "late", "gpu")], tmp_path / "out")
+    assert "not_run" not in set(load(tmp_path / "out")["outcome"].astype(str))
+
+
+def test_the_folder_of_a_run_is_preferred_to_a_table_of_it(tmp_path: Path) -> None:
+    run = leg(tmp_path / "in", "x")
+    load(run).to_csv(tmp_path / "run.csv", index=False)
+    for sources in ([run, tmp_path / "run.csv"], [tmp_path / "run.csv", run]):
+        merge(sources, tmp_path / "out")
+        assert (tmp_path / "out" / "runs" / run.name / "samples.parquet").is_file()
+        shutil.rmtree(tmp_path / "out")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from pytest_torchbasics.results import ResultError
 from pytest_torchbasics.results.load import load
-from pytest_torchbasics.results.remote import fetched, is_url, publish, publish_all
+from pytest_torchbasics.results.remote import fetched, is_url, mirror_of, publish, publish_all
 from pytest_torchbasics.results.store import RunFolder
 from tests.cli.test_commands import torchbasics
 
@@ -27,7 +28,7 @@ def url(tmp_path: Path) -> str:
     return f"memory://fleet-{tmp_path.name}/results"
 
 
-def run(root: Path, seconds: float = 1.0, **more: str) -> RunFolder:
+def run(root: Path, seconds: float = 1.0, **more: Any) -> RunFolder:
     return RunFolder.open(write_run(root, [timed(timing_cell("a"), seconds)], **more))
 
 
@@ -111,3 +112,25 @@ def test_commands_take_urls(tmp_path: Path, url: str) -> None:
     assert torchbasics("show", url).code == 0
     assert torchbasics("show", "latest", "--results", url).code == 0
     assert torchbasics("compare", url, url).code == 0
+
+
+def test_a_merge_into_a_url_knows_what_is_there_and_takes_away_what_was_replaced(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(tmp_path / "1", leg="gpu", attempt=1)
+    assert torchbasics("merge", tmp_path / "1", "--out", url).code == 0
+    monkeypatch.setenv("TORCHBASICS_CACHE", str(tmp_path / "another machine"))
+    second = run(tmp_path / "2", 2.0, leg="gpu", attempt=2)
+    assert torchbasics("merge", tmp_path / "2", "--out", url).code == 0
+    monkeypatch.setenv("TORCHBASICS_CACHE", str(tmp_path / "third"))
+    frame = load(url)
+    assert set(frame["run_id"]) == {second.run_id}
+    monkeypatch.setenv("TORCHBASICS_CACHE", str(tmp_path / "cache"))  # whose mirror has the first one
+    assert set(load(url)["run_id"]) == {second.run_id}
+    assert first.run_id != second.run_id
+
+
+def test_what_was_never_published_stays_in_the_mirror(tmp_path: Path, url: str) -> None:
+    publish(run(tmp_path / "a"), url)
+    kept = run(mirror_of(url), 5.0)
+    assert kept.run_id in set(load(url)["run_id"])
