@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Every verdict, the one to look at first at the top.
 VERDICTS = (
+    "different results",
     "new failure",
     "missing",
     "slower",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: What --fail-on can name, and the verdicts it stands for.
 GATES = {
+    "different-results": ("different results",),
     "regression": ("slower", "worse"),
     "new-failure": ("new failure",),
     "missing": ("missing",),
@@ -38,7 +39,8 @@ def words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, 
     return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
-def _gates(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+def gates_of(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """What --fail-on names."""
     gates = words(ctx, param, value)
     for gate in gates:
         if gate not in GATES:
@@ -72,7 +74,7 @@ class Compared:
 @click.option("--threshold", help="A change of less is none; by default 5%, or what the rules say.")
 @click.option("--screen", help="With fewer than five runs a side, a change beyond this is suspect; by default 25%.")
 @click.option("--explain", metavar="CASE", help="Show how the verdicts of a case came about.")
-@click.option("--fail-on", default="", callback=_gates, metavar="LIST", help=f"Exit 1 on any of: {', '.join(GATES)}.")
+@click.option("--fail-on", default="", callback=gates_of, metavar="LIST", help=f"Exit 1 on any of: {', '.join(GATES)}.")
 @click.option("--allow-mismatch", is_flag=True, help="Show ratios of different machines or cases; they prove nothing.")
 @click.option("--allow-incomplete", is_flag=True, help="Accept runs that did not end.")
 @click.option(
@@ -137,7 +139,7 @@ def command(
         output.write(text, out, format_)
     except ResultError as error:
         output.fail(output.UNUSABLE, str(error))
-    code, reason = _conclusion(found, fail_on, allow_mismatch)
+    code, reason = conclusion(found, fail_on, allow_mismatch)
     incomplete = [
         f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=False) if side.incomplete
     ]
@@ -203,7 +205,7 @@ def _compared(
     return found
 
 
-def _conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
+def conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
     """The exit code that the comparison asks for, and why."""
     import pandas as pd
 
@@ -240,13 +242,16 @@ def _fitting(found: Sequence[Compared], view: View, format_: str, out: Path | No
     """
     changed = replace(view, everything=False, details=False)
     for smaller in (view, changed, *(replace(changed, most=most) for most in (20, 5, 0))):
-        text = _rendered(found, smaller, format_, out)
+        text = rendered(found, smaller, format_, out)
         if limit is None or len(text.encode()) <= limit:
             return text
     raise ResultError(f"--max-bytes={limit}: the counts alone take {len(text.encode())} bytes")
 
 
-def _rendered(found: Sequence[Compared], view: View, format_: str, out: Path | None) -> str:
+def rendered(
+    found: Sequence[Compared], view: View, format_: str, out: Path | None, about: Mapping[str, str] | None = None
+) -> str:
+    """The comparison in a format; `about` stands in the header of those for people."""
     if format_ in ("csv", "json"):
         rows = _table(found)
         if not view.everything:
@@ -256,7 +261,7 @@ def _rendered(found: Sequence[Compared], view: View, format_: str, out: Path | N
         return output.csv_text(rows) if format_ == "csv" else output.json_text(rows)
     from ..report.comparison import comparison
 
-    return output.rendered(comparison([each.pair for each in found], view), format_, out)
+    return output.rendered(comparison([each.pair for each in found], view, about), format_, out)
 
 
 def _table(found: Sequence[Compared]) -> pd.DataFrame:

@@ -142,7 +142,7 @@ def recorder_of(config: pytest.Config) -> Recorder:
 def start(session: pytest.Session) -> None:
     """Begin to record, if any of the collected items is ours."""
     config = session.config
-    cells = {item.nodeid: cell for item in session.items if (cell := _cell_of(item)) is not None}
+    cells = {item.nodeid: cell for item in session.items if (cell := cell_of(item)) is not None}
     if not cells or config.option.collectonly:
         return
     worker = getattr(config, "workerinput", None)
@@ -230,7 +230,7 @@ def _wait_for(path: Path) -> RunFolder:
     return RunFolder.open(path)
 
 
-def _cell_of(item: pytest.Item) -> Cell | None:
+def cell_of(item: pytest.Item) -> Cell | None:
     """The cell that an item measures; None if it is not ours."""
     names = set(getattr(item, "fixturenames", ()))
     kind = "check" if "check" in names else "measure" if "measure" in names else None

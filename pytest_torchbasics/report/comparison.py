@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Symbol and tone of each verdict.
 SIGNS: Mapping[str, tuple[str, Tone]] = {
+    "different results": ("≠", "bad"),
     "new failure": ("✗", "bad"),
     "missing": ("?", "hole"),
     "slower": ("▲", "bad"),
@@ -40,8 +41,8 @@ SIGNS: Mapping[str, tuple[str, Tone]] = {
     "same": ("=", "quiet"),
 }
 #: Verdicts on how a cell ended; the others are on its value.
-OUTCOME_VERDICTS = ("new failure", "missing", "still failing", "fixed", "added")
-FAILING = ("new failure", "still failing")
+OUTCOME_VERDICTS = ("different results", "new failure", "missing", "still failing", "fixed", "added")
+FAILING = ("different results", "new failure", "still failing")
 #: How many rows or entries are listed unless all are asked for.
 ROWS = 60
 #: Of so many cells as large a share moves one way by chance less than once in 500 comparisons.

@@ -79,24 +79,43 @@ def time_on_accelerator(
     Returns:
         Series in seconds, and what sensors the device has in Hz, W and degrees Celsius.
     """
-    bench = Bench(work, backend, device, wall_ns)
     with backend.active(device):
-        warm = warm_up(work, wall_ns, bench.synchronize, WARM_S)
-        host, latency = single_calls(bench, SINGLE_CALLS if warm.call_s < SINGLE_S else 1)
-        sleep = backend.backlog(device) if backend.has_events else None
-        events = None if sleep is None else _Events(bench, sleep, host, latency, cold)
+        stand = Stand(work, backend, device, wall_ns, cold)
         read = backend.sensors(device)
         readings = [] if read is None else [read()]
 
         def take() -> Block:
-            block = _take(bench, latency, events)
+            block = stand.take()
             if read is not None:
                 readings.append(read())
             return block
 
         blocks, stable = collect(take, _headline, replace(quality, cap_s=CAPS * quality.cap_s), wall_ns)
-    found = _Found(blocks, stable, quality, events, readings, cold)
-    return Timed(warm.first_call_s, found.series(), found.flags(), found.timer, found.calls)
+    found = _Found(blocks, stable, quality, stand.events, readings, cold)
+    return Timed(stand.first_call_s, found.series(), found.flags(), found.timer, found.calls)
+
+
+class Stand:
+    """Work that is warm and whose batches are planned, to be measured block by block.
+
+    Attributes:
+        first_call_s: seconds of the first call.
+        events: what is measured by events; None where there are none.
+    """
+
+    def __init__(
+        self, work: Work, backend: Backend, device: str, wall_ns: Callable[[], int], cold: bool = False
+    ) -> None:
+        self.bench = Bench(work, backend, device, wall_ns)
+        warm = warm_up(work, wall_ns, self.bench.synchronize, WARM_S)
+        self.first_call_s = warm.first_call_s
+        host, self.latency = single_calls(self.bench, SINGLE_CALLS if warm.call_s < SINGLE_S else 1)
+        sleep = backend.backlog(device) if backend.has_events else None
+        self.events = None if sleep is None else _Events(self.bench, sleep, host, self.latency, cold)
+
+    def take(self) -> Block:
+        """Measure one block."""
+        return _take(self.bench, self.latency, self.events)
 
 
 class _Events:

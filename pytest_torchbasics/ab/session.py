@@ -1,0 +1,280 @@
+"""From two sides to what is known of every cell: match, compare results, screen, confirm; within a budget."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..results.rows import CELL_KEYS
+from .deciding import CONFIRM_ROUNDS, PAIRS, SCREEN_ROUNDS, Decision, confirmed, screened, suspicious
+from .equality import difference
+from .worker import Side, Worker, WorkerDied
+
+Key = tuple[Any, ...]
+SIDES = ("base", "head")
+#: So much of a budget is for the first pair; the rest decides what that leaves open.
+SCREEN_SHARE = 0.6
+
+
+@dataclass
+class Contest:
+    """What is known of one cell.
+
+    Attributes:
+        key: what both sides' cells have in common.
+        cells: the cell of each side that has it.
+        hashes: the case hash of each.
+        nodeids: the test of each.
+        outcomes: of each side: `passed`, `not_applicable`, `failed`, `crashed`; absent for a side that lacks the cell.
+        reasons: of what did not pass.
+        different: how the results differ; empty if they do not.
+        costs: of each side, by name: `peak_bytes`, `error`.
+        seconds: of each side, by metric, block by block.
+        logs: log ratios of each pair of processes, by metric.
+        decisions: by metric.
+    """
+
+    key: Key
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    nodeids: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    different: str = ""
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    seconds: dict[str, dict[str, list[float]]] = field(default_factory=lambda: {side: {} for side in SIDES})
+    logs: dict[str, list[list[float]]] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> bool:
+        """True if it can be timed on both sides."""
+        return [self.outcomes.get(side) for side in SIDES] == ["passed", "passed"]
+
+
+@dataclass
+class Session:
+    """Both sides, and how much time there is.
+
+    Attributes:
+        base, head: what is compared.
+        ignore: parts of a cell that may differ between the sides: `mode`, `case`.
+        budget_s: how long it may take; unlimited if None.
+        cases: of a side, the one case that counts there; all if it has none.
+        seed: of all orders.
+        clock: seconds; another one in tests.
+        start: makes a worker of a side; another one in tests.
+        tell: is told what goes on, in a few words.
+        cpus: processors for the workers to stay on; none where the system cannot.
+    """
+
+    base: Side
+    head: Side
+    ignore: tuple[str, ...] = ()
+    budget_s: float | None = None
+    cases: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    clock: Callable[[], float] = time.monotonic
+    start: Callable[[Side], Any] = Worker
+    tell: Callable[[str], None] = lambda text: None
+    cpus: Sequence[int] = field(default_factory=lambda: _usable())
+    contests: dict[Key, Contest] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    interrupted: bool = False
+    out_of_time: bool = False
+
+    def run(self) -> list[Contest]:
+        """Compare. Ctrl-C keeps what is known by then, and sets `interrupted`.
+
+        Raises:
+            WorkerDied: a side cannot be started.
+            ResultError: the sides do not understand each other.
+        """
+        self._chance = random.Random(self.seed)
+        self._begun = self.clock()
+        try:
+            with _Pair(self, 0) as pair:
+                self._match(pair)
+                self._compare_results(pair)
+                self._rounds(pair, self._running(), SCREEN_ROUNDS, SCREEN_SHARE)
+            self._screen()
+            undecided = [contest for contest in self._running() if _open(contest)]
+            for number in range(PAIRS if undecided else 0):
+                self.tell(f"fresh pair {number + 1} of {PAIRS} for {len(undecided)} cells")
+                with _Pair(self, number + 1) as pair:
+                    share = SCREEN_SHARE + (1 - SCREEN_SHARE) * (number + 1) / PAIRS
+                    self._rounds(pair, [contest for contest in undecided if contest.runs], CONFIRM_ROUNDS, share)
+            self._confirm(undecided)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self._screen()
+        return list(self.contests.values())
+
+    def _running(self) -> list[Contest]:
+        return [contest for contest in self.contests.values() if contest.runs]
+
+    def _spent(self, share: float) -> bool:
+        """True if this share of the budget is used up."""
+        if self.budget_s is None or self.clock() - self._begun < share * self.budget_s:
+            return False
+        self.out_of_time = True
+        return True
+
+    def _match(self, pair: _Pair) -> None:
+        for side in SIDES:
+            self.facts[side] = pair.workers[side].facts
+            for place in pair.places[side].values():
+                item = pair.workers[side].items[place]
+                key = self.key(item["cell"])
+                contest = self.contests.setdefault(key, Contest(key))
+                contest.cells[side], contest.hashes[side] = item["cell"], str(item["case_hash"])
+                contest.nodeids[side] = str(item["nodeid"])
+                contest.outcomes[side] = "passed"
+        self.tell(f"{len(self._running())} cells on both sides of {len(self.contests)}")
+        for contest in self._running():
+            for side in SIDES:
+                pair.ask(contest, side, "ready")
+
+    def key(self, cell: dict[str, Any]) -> Key:
+        """What a cell is matched by."""
+        return tuple(cell[name] for name in CELL_KEYS if name not in (*self.ignore, "process"))
+
+    def _compare_results(self, pair: _Pair) -> None:
+        with tempfile.TemporaryDirectory(prefix="torchbasics-ab-") as folder:
+            for number, contest in enumerate(self._running()):
+                files = {side: Path(folder) / f"{number}-{side}.npz" for side in SIDES}
+                answers = {side: pair.ask(contest, side, "results", into=str(files[side])) for side in SIDES}
+                if contest.runs:
+                    contest.different = difference(files["base"], files["head"], str(contest.cells["base"]["dtype"]))
+                for side in SIDES:
+                    told = pair.ask(contest, side, "costs") if contest.runs else {}
+                    told = {**told, "error": answers[side].get("error")}
+                    contest.costs[side] = {
+                        name: float(told[name]) for name in ("peak_bytes", "error") if told.get(name) is not None
+                    }
+                for path in files.values():
+                    path.unlink(missing_ok=True)
+
+    def _rounds(self, pair: _Pair, contests: Sequence[Contest], rounds: int, share: float) -> None:
+        """So many blocks of each side in turn, all cells in each round, in a new order each time."""
+        for contest in contests:
+            for pairs in contest.logs.values():
+                pairs.append([])
+        for number in range(rounds):
+            if self._spent(share):
+                return
+            self.tell(f"round {number + 1} of {rounds}")
+            for contest in self._chance.sample(list(contests), len(contests)):
+                taken = {side: pair.ask(contest, side, "block") for side in self._chance.sample(SIDES, 2)}
+                if contest.runs:
+                    _add(contest, taken)
+
+    def _screen(self) -> None:
+        for contest in self._running():
+            for metric, pairs in contest.logs.items():
+                if pairs and pairs[0]:
+                    contest.decisions[metric] = screened(pairs[0])
+
+    def _confirm(self, contests: Sequence[Contest]) -> None:
+        for contest in contests:
+            for metric, pairs in contest.logs.items():
+                fresh = [logs for logs in pairs[1:] if logs]
+                if contest.runs and fresh:
+                    contest.decisions[metric] = confirmed(fresh)
+
+
+def _usable() -> list[int]:
+    return sorted(os.sched_getaffinity(0), reverse=True) if hasattr(os, "sched_getaffinity") else []
+
+
+def _open(contest: Contest) -> bool:
+    """True if fresh pairs may tell more: a difference was seen, or sameness was not."""
+    first = {metric: pairs[0] for metric, pairs in contest.logs.items() if pairs and pairs[0]}
+    return any(suspicious(logs) or contest.decisions[metric].verdict != "unchanged" for metric, logs in first.items())
+
+
+def _add(contest: Contest, taken: dict[str, dict[str, Any]]) -> None:
+    seconds = {side: taken[side]["seconds"] for side in SIDES}
+    for metric in seconds["base"]:
+        pair = [float(seconds[side].get(metric, math.nan)) for side in SIDES]
+        if min(pair) > 0:
+            for side, value in zip(SIDES, pair, strict=True):
+                contest.seconds[side].setdefault(metric, []).append(value)
+            pairs = contest.logs.setdefault(metric, [[]])
+            pairs[-1].append(math.log(pair[1] / pair[0]))
+
+
+class _Pair:
+    """A worker of each side; one that dies is started again, and the cell that it died of is left out."""
+
+    def __init__(self, session: Session, number: int) -> None:
+        self.session = session
+        # Both sides on one processor, each pair on another one.
+        self.cpu = session.cpus[number % len(session.cpus)] if session.cpus else None
+        self.workers: dict[str, Any] = {}
+        self.places: dict[str, dict[Key, int]] = {}
+        self.ready: dict[str, set[Key]] = {}
+
+    def __enter__(self) -> _Pair:
+        # Side by side: a worker imports torch and collects for seconds.
+        with ThreadPoolExecutor(len(SIDES)) as pool:
+            begun = {side: pool.submit(self.session.start, getattr(self.session, side)) for side in SIDES}
+        failed = [future.exception() for future in begun.values()]
+        for side, future in begun.items():
+            if future.exception() is None:
+                self._take_on(side, future.result())
+        if error := next(filter(None, failed), None):
+            self.__exit__()
+            raise error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self.workers.values():
+            worker.stop()
+
+    def ask(self, contest: Contest, side: str, what: str, **more: Any) -> dict[str, Any]:
+        """Ask a side about a cell; what keeps it from answering is noted, and the answer is empty."""
+        if contest.outcomes.get(side) != "passed":
+            return {}
+        try:
+            if contest.key not in self.ready[side] and what != "ready":
+                self.ask(contest, side, "ready")
+                if contest.outcomes[side] != "passed":
+                    return {}
+            question = {"do": what, "item": self.places[side][contest.key], **more}
+            found: dict[str, Any] = self.workers[side].ask(question)
+        except KeyError:
+            contest.outcomes[side], contest.reasons[side] = "failed", "a fresh process did not collect it"
+            return {}
+        except WorkerDied as error:
+            contest.outcomes[side], contest.reasons[side] = "crashed", str(error)
+            self.workers[side].stop()
+            self._take_on(side, self.session.start(getattr(self.session, side)))
+            return {}
+        if "not_applicable" in found:
+            contest.outcomes[side], contest.reasons[side] = "not_applicable", found["not_applicable"]
+        elif ("error" in found and what != "results") or (what == "results" and isinstance(found.get("error"), str)):
+            contest.outcomes[side], contest.reasons[side] = "failed", found["error"]
+        elif what == "ready":
+            self.ready[side].add(contest.key)
+        return found
+
+    def _take_on(self, side: str, worker: Any) -> None:
+        self.workers[side] = worker
+        if self.cpu is not None:
+            worker.ask({"do": "pin", "cpu": self.cpu})
+        case = self.session.cases.get(side)
+        self.places[side] = {
+            self.session.key(item["cell"]): place
+            for place, item in enumerate(worker.items)
+            if case is None or item["cell"]["case"] == case
+        }
+        self.ready[side] = set()

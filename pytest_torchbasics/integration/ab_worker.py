@@ -1,0 +1,149 @@
+"""A side of `torchbasics ab`: a pytest run that collects its items and measures blocks of them when it is asked to.
+
+It is loaded with -p. The other end is `pytest_torchbasics.ab.worker`; they speak JSON over a local connection, a line
+each way. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import pytest
+
+from ..ab import ADDRESS, KEY, PROTOCOL
+from ..results.rows import Cell, one_line
+from .items import HASHES
+from .recording import cell_of
+
+if TYPE_CHECKING:
+    from ..timing.blocks import Blocks
+    from ..trials import Trial
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Serve instead of running the tests; where collecting failed, pytest's own loop says so and ends."""
+    if session.testsfailed:
+        return None
+    host, _, port = os.environ[ADDRESS].rpartition(":")
+    with socket.create_connection((host, int(port))) as connection, connection.makefile("rwb") as stream:
+        stream.write(f"{os.environ[KEY]}\n".encode())
+        stream.flush()
+        _Server(session).serve(cast(BinaryIO, stream))
+    return True
+
+
+class _Server:
+    """Answers what the controller asks, item by item."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        found = ((item, cell_of(item)) for item in session.items)
+        self.items = [(item, cell) for item, cell in found if cell is not None and cell.kind == "timing"]
+        self.hashes = session.config.stash.get(HASHES, {})
+        self.ready: dict[int, Blocks] = {}
+        self.stack = ExitStack()
+        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "items": self._items,
+            "pin": self._pin,
+            "ready": self._ready,
+            "block": lambda asked: {"seconds": self.ready[int(asked["item"])].take()},
+            "costs": self._costs,
+            "results": self._results,
+        }
+
+    def serve(self, stream: BinaryIO) -> None:
+        """Answer until the controller is gone or says so."""
+        with self.stack:
+            while line := stream.readline():
+                asked = json.loads(line)
+                if asked["do"] == "quit":
+                    return
+                stream.write(json.dumps(self._answer(asked)).encode() + b"\n")
+                stream.flush()
+
+    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        from ..timing import DoesNotApply
+
+        try:
+            return self.answers[asked["do"]](asked)
+        except DoesNotApply as reason:
+            return {"not_applicable": one_line(reason)}
+        except Exception as error:  # whatever a layer raises is the answer, and the other items go on
+            return {"error": one_line(f"{type(error).__name__}: {error}")}
+
+    def _items(self, asked: dict[str, Any]) -> dict[str, Any]:
+        import torch
+
+        from .. import __version__
+        from ..results.environment import environment
+
+        return {
+            "protocol": PROTOCOL,
+            "version": __version__,
+            "torch": torch.__version__,
+            "environment": environment(),
+            "items": [
+                {"cell": vars(cell), "case_hash": self._hash(item), "nodeid": item.nodeid} for item, cell in self.items
+            ],
+        }
+
+    def _pin(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Stay on one processor, the other side's too: two of them differ by more than what is looked for."""
+        if hasattr(os, "sched_setaffinity") and all(cell.threads == 1 for _, cell in self.items):
+            os.sched_setaffinity(0, {int(asked["cpu"])})
+        return {}
+
+    def _hash(self, item: pytest.Item) -> str:
+        case = _case(item)
+        return str(self.hashes.get((case.name, id(case)), ""))
+
+    def _trial(self, number: int) -> tuple[Trial, Cell]:
+        from ..trials import Trial
+
+        item, cell = self.items[number]
+        return Trial(_case(item), cell.device, cell.dtype, cell.mode), cell
+
+    def _ready(self, asked: dict[str, Any]) -> dict[str, Any]:
+        from ..backends import backend_for
+        from ..timing.blocks import Blocks
+        from ..timing.clocks import system_clock
+        from ..timing.workloads import workload
+
+        number = int(asked["item"])
+        trial, cell = self._trial(number)
+        if reason := backend_for(trial.device).supports(trial.torch_dtype):
+            return {"not_applicable": reason}
+        if any(
+            declared.covers(None, cell.device, cell.dtype) for declared in (*trial.case.skip, *trial.case.unsupported)
+        ):
+            return {"not_applicable": "declared"}
+        clock = self.stack.enter_context(system_clock(cell.threads))
+        self.ready[number] = Blocks(
+            workload(trial, cell.sizes), cell.phase, cell.device, clock, threads=cell.threads, seed=trial.seed
+        )
+        return {}
+
+    def _costs(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self.ready[int(asked["item"])].costs()
+        return {"flops": found.flops, "bytes_moved": found.bytes_moved, "peak_bytes": found.peak_bytes}
+
+    def _results(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Write outputs and gradients, and the largest error of the outputs against float64, as a share of its size."""
+        import numpy as np
+
+        from ..timing.results import error_of, results_of
+
+        trial, cell = self._trial(int(asked["item"]))
+        arrays = results_of(trial, cell.sizes, gradients=cell.phase != "forward")
+        np.savez(Path(asked["into"]), **arrays)
+        return {"names": list(arrays), "error": error_of(trial, cell.sizes, arrays)}
+
+
+def _case(item: pytest.Item) -> Any:
+    return item.callspec.params["case"].case  # type: ignore[attr-defined]

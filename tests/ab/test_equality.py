@@ -1,0 +1,53 @@
+"""Whether two implementations computed the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_torchbasics.ab.equality import difference
+
+VALUES = np.linspace(-1, 1, 9)
+
+
+def compared(tmp_path: Path, head: dict[str, Any], dtype: str = "float32", base: dict[str, Any] | None = None) -> str:
+    for name, arrays in (("base", {"output": VALUES} if base is None else base), ("head", head)):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    return difference(tmp_path / "base.npz", tmp_path / "head.npz", dtype)
+
+
+@pytest.mark.parametrize(
+    ("head", "dtype", "said"),
+    [
+        (VALUES, "float32", ""),
+        (VALUES + 1e-6, "float32", ""),
+        (VALUES + 5e-7, "float64", ""),
+        (VALUES + 1e-4, "float32", "output: 9 of 9 values differ, by up to 0.0001 of the largest"),
+        (VALUES + 1e-2, "bfloat16", ""),
+        (VALUES[:3], "float32", r"output has the shape (3,), the baseline's has (9,)"),
+        (np.where(VALUES > 0.9, np.nan, VALUES), "float32", "NaN or infinity is in other places"),
+    ],
+)
+def test_rounding_is_no_difference_and_more_is(tmp_path: Path, head: Any, dtype: str, said: str) -> None:
+    found = compared(tmp_path, {"output": head}, dtype)
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_whole_numbers_must_be_equal_and_names_the_same(tmp_path: Path) -> None:
+    whole = {"output": np.arange(5)}
+    other = {"output": np.array([0, 1, 3, 3, 4])}
+    assert compared(tmp_path, whole, "int64", whole) == ""
+    assert compared(tmp_path, other, "int64", whole) == "output: 1 of 5 values differ"
+    more = {"output": VALUES, "gradient of input[0]": VALUES}
+    assert compared(tmp_path, more) == "gradient of input[0] is on one side only"
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "evil.npz", output=np.array([{"a": 1}], dtype=object))
+    np.savez(tmp_path / "base.npz", output=VALUES)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        difference(tmp_path / "base.npz", tmp_path / "evil.npz", "float32")

@@ -1,0 +1,207 @@
+"""Sessions with simulated workers: what is matched, decided, named, and kept when something goes wrong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_torchbasics.ab.keeping import keep
+from pytest_torchbasics.ab.session import Contest, Session
+from pytest_torchbasics.ab.table import table
+from pytest_torchbasics.ab.worker import Side, WorkerDied
+from pytest_torchbasics.results.load import load
+from tests.results.making import RECORD, timing_cell
+
+SIDE = {name: Side(name, f"the {name}", "python", Path("."), ()) for name in ("base", "head")}
+
+
+class Fake:
+    """A worker whose cells take what they are told to, with noise."""
+
+    def __init__(self, side: Side, world: World) -> None:
+        self.side, self.world, self.stopped = side, world, False
+        cells = [vars(timing_cell(case)) for case in world.cases[side.name]]
+        self.items = [
+            {
+                "cell": cell,
+                "case_hash": world.hashes.get((side.name, cell["case"]), "h"),
+                "nodeid": f"t[{cell['case']}]",
+            }
+            for cell in cells
+        ]
+        self.facts = {"environment": RECORD, "torch": "2.14", "items": self.items}
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        case = self.items[question["item"]]["cell"]["case"]
+        self.world.asked.append((self.side.name, case, question["do"]))
+        if answer := self.world.answers.get((self.side.name, case, question["do"])):
+            return answer()
+        if question["do"] == "block":
+            self.world.now += 0.003
+            slower = self.world.slower.get(case, 1.0) if self.side.name == "head" else 1.0
+            return {"seconds": {"median": 1e-3 * slower * self.world.chance.gauss(1, 0.01)}}
+        if question["do"] == "results":
+            np.savez(question["into"], output=np.full(3, self.world.results.get((self.side.name, case), 1.0)))
+            return {"error": None}
+        return {"peak_bytes": 100} if question["do"] == "costs" else {}
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class World:
+    """What both sides have, and how fast it is."""
+
+    def __init__(self, *cases: str) -> None:
+        self.cases: dict[str, list[str]] = {"base": list(cases), "head": list(cases)}
+        self.hashes: dict[tuple[str, str], str] = {}
+        self.slower: dict[str, float] = {}
+        self.results: dict[tuple[str, str], float] = {}
+        self.answers: dict[tuple[str, str, str], Callable[[], dict[str, Any]]] = {}
+        self.asked: list[tuple[str, str, str]] = []
+        self.workers: list[Fake] = []
+        self.chance = random.Random(1)
+        self.now = 0.0
+
+    def start(self, side: Side) -> Fake:
+        self.workers.append(Fake(side, self))
+        return self.workers[-1]
+
+    def session(self, **more: Any) -> Session:
+        return Session(SIDE["base"], SIDE["head"], start=self.start, clock=lambda: self.now, cpus=[], **more)
+
+
+def verdicts(contests: list[Contest]) -> dict[str, str]:
+    found = table(contests)
+    return {str(row["case"]): str(row["verdict"]) for row in found.to_dict("records") if row["metric"] == "median_s"}
+
+
+def test_what_is_slower_is_found_and_the_rest_is_the_same() -> None:
+    world = World(*"abcdef")
+    world.slower = {"c": 1.1, "e": 0.8}
+    assert verdicts(world.session().run()) == dict.fromkeys("abdf", "unchanged") | {"c": "slower", "e": "faster"}
+    assert all(worker.stopped for worker in world.workers)
+
+
+def test_only_what_is_not_clear_is_measured_again() -> None:
+    world = World(*"abcdef")
+    world.slower = {"c": 1.3}
+    world.session().run()
+    blocks = [case for side, case, what in world.asked if what == "block"]
+    assert blocks.count("c") == 2 * (8 + 2 * 12)
+    assert min(blocks.count(case) for case in "abdef") == 2 * 8
+
+
+def test_blocks_take_turns_in_a_new_order_each_round() -> None:
+    world = World("a", "b", "c")
+    world.session().run()
+    blocks = [(side, case) for side, case, what in world.asked if what == "block"][: 8 * 6]
+    pairs = [tuple(blocks[place : place + 2]) for place in range(0, len(blocks), 2)]
+    assert all(
+        {side for side, _ in pair} == {"base", "head"} and len({case for _, case in pair}) == 1 for pair in pairs
+    )
+    rounds = [tuple(pairs[place : place + 3]) for place in range(0, len(pairs), 3)]
+    assert len(set(rounds)) > 4
+
+
+def test_cells_of_one_side_are_named_and_never_dropped() -> None:
+    world = World("a")
+    world.cases["base"].append("gone")
+    world.cases["head"].append("new")
+    assert verdicts(world.session().run()) == {"a": "unchanged", "gone": "missing", "new": "added"}
+
+
+def test_different_results_are_as_loud_as_a_slowdown() -> None:
+    world = World("a", "b")
+    world.results[("head", "b")] = 1.5
+    found = table(world.session().run())
+    (row,) = found[found["verdict"] == "different results"].to_dict("records")
+    assert row["case"] == "b"
+    assert "output: 3 of 3 values differ, by up to 0.5 of the largest" in row["reason"]
+
+
+def test_a_case_that_changed_is_compared_and_named() -> None:
+    world = World("a")
+    world.hashes[("head", "a")] = "other"
+    (row,) = (row for row in table(world.session().run()).to_dict("records") if row["metric"] == "median_s")
+    assert row["verdict"] == "unchanged"
+    assert row["reason"] == "the case was changed (its hash differs)"
+
+
+def test_a_worker_that_dies_is_started_again_and_its_case_is_crashed() -> None:
+    world = World("a", "b", "c")
+
+    def die() -> dict[str, Any]:
+        raise WorkerDied("the head: the process ended with -11")
+
+    world.answers[("head", "b", "block")] = die
+    contests = world.session().run()
+    assert verdicts(contests) == {"a": "unchanged", "b": "new failure", "c": "unchanged"}
+    assert contests[1].outcomes["head"] == "crashed"
+    assert [what for side, case, what in world.asked if (side, case) == ("head", "b")].count("block") == 1
+    heads = [worker for worker in world.workers if worker.side.name == "head"]
+    assert [worker.stopped for worker in heads] == [True] * len(heads)
+    assert len(heads) >= 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [({"error": "RuntimeError: no"}, "new failure"), ({"not_applicable": "no gradient"}, "missing")],
+)
+def test_what_does_not_run_on_one_side_is_told(answer: dict[str, Any], verdict: str) -> None:
+    world = World("a", "b")
+    world.answers[("head", "b", "ready")] = lambda: answer
+    assert verdicts(world.session().run()) == {"a": "unchanged", "b": verdict}
+
+
+def test_a_budget_ends_it_and_says_what_is_open() -> None:
+    world = World(*"abcdefgh")
+    session = world.session(budget_s=0.1)
+    found = verdicts(session.run())
+    assert session.out_of_time
+    assert set(found) == set("abcdefgh")
+    assert world.now < 0.3
+
+
+def test_ctrl_c_keeps_what_is_known() -> None:
+    world = World("a", "b")
+    count = 0
+
+    def stop() -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        if count > 5:
+            raise KeyboardInterrupt
+        return {"seconds": {"median": 1e-3}}
+
+    world.answers[("base", "a", "block")] = stop
+    session = world.session()
+    contests = session.run()
+    assert session.interrupted
+    assert len(contests) == 2
+    assert all(worker.stopped for worker in world.workers)
+
+
+def test_one_case_can_be_compared_with_another() -> None:
+    world = World("naive", "flash", "other")
+    world.slower = {"flash": 0.5}
+    contests = world.session(ignore=("case",), cases={"base": "naive", "head": "flash"}).run()
+    assert verdicts(contests) == {"flash": "faster"}
+
+
+def test_both_sides_are_kept_as_runs(tmp_path: Path) -> None:
+    world = World("a", "b")
+    world.slower = {"b": 1.5}
+    world.cases["head"].append("new")
+    session = world.session()
+    folders = keep(session, session.run(), tmp_path)
+    frame = load(tmp_path).set_index(["run_id", "case"])
+    base, head = (folder.run_id for folder in folders)
+    assert frame.loc[(head, "b"), "median_s"] / frame.loc[(base, "b"), "median_s"] == pytest.approx(1.5, rel=0.05)
+    assert frame.loc[(head, "new"), "outcome"] == "not_run"
+    assert folders[0].read()["ab"]["against"] == head

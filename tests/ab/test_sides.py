@@ -1,0 +1,68 @@
+"""What BASE and HEAD stand for; worktrees are cleaned up whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_torchbasics.ab.sides import opened
+from pytest_torchbasics.results import ResultError
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    return subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "inner").mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    for text in ("one", "two"):
+        (folder / "inner" / "file.txt").write_text(text)
+        git(folder, "add", ".")
+        git(folder, "commit", "-q", "-m", text)
+    return folder
+
+
+def test_a_revision_is_a_worktree_that_goes_again(repository: Path) -> None:
+    with opened("base", "main~1", ("a.py",), {}, repository / "inner") as side:
+        assert (side.folder / "file.txt").read_text() == "one"
+        assert side.label.startswith("main~1 (")
+        assert side.environment["PYTHONPATH"].startswith(str(side.folder))
+        assert (repository / "inner" / "file.txt").read_text() == "two"
+        tree = side.folder
+    assert not tree.exists()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_it_goes_after_an_error_too(repository: Path) -> None:
+    def interrupted() -> None:
+        with opened("head", "main", (), {}, repository):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_an_environment_or_an_interpreter_is_one(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").symlink_to(sys.executable)
+    for text in (str(tmp_path / "venv"), sys.executable, f"python:{sys.executable}"):
+        with opened("base", text, (), {"A": "1"}, repository) as side:
+            assert side.folder == repository
+            assert side.environment == {"A": "1"}
+            assert side.label.endswith("A=1")
+    with opened("base", ".", (), {}, repository) as side:
+        assert (side.python, side.folder) == (sys.executable, repository)
+
+
+@pytest.mark.parametrize("text", ["nope", "git:nope", "--help", "python:nope", "main:x"])
+def test_what_is_none_of_these_is_one_error(repository: Path, text: str) -> None:
+    with pytest.raises(ResultError, match="is no "), opened("base", text, (), {}, repository):
+        pass
