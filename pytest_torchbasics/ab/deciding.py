@@ -1,10 +1,10 @@
 """When a cell is slower, faster or the same: the rule of two stages, on log ratios of blocks that were taken in turn.
 
 Screen: one pair of processes, eight rounds; suspicious if the bootstrap 5 % quantile of the median log ratio is above 0
-(or its mirror below). Confirm, what is suspicious: two fresh pairs, twelve rounds; slower if both pairs' medians exceed
-2 % and the pooled 0.5 % quantile is above 0. Processes of identical code differ by 0.3 to 1 %, which one pair cannot
-see.
-Measured on a CPU: false alarms 0 to 0.07 % of cells, 5 % found in 88 to 96 %, 10 % in 99.9 to 100 %.
+(or its mirror below); what looks the same and is not surely so gets more rounds. Confirm, what is left: two fresh
+pairs, twelve rounds; slower if both pairs' medians exceed 2 % and the pooled 0.5 % quantile is above 0. Processes of
+identical code differ by 0.3 to 1 %, which one pair cannot see. Measured on a CPU: false alarms 0 to 0.07 % of cells,
+5 % found in 88 to 96 %, 10 % in 99.9 to 100 %.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 
 #: Rounds of the first pair and of each fresh one; how many fresh pairs.
 SCREEN_ROUNDS, CONFIRM_ROUNDS, PAIRS = 8, 12, 2
+#: What is neither suspicious nor surely the same gets more rounds of the first pair, and is looked at again.
+MORE_ROUNDS, MORE_LOOKS = 4, 2
 #: What both fresh pairs must exceed, and what a cell is the same within.
 LEAST, SAME = 0.02, 0.05
 SCREEN_QUANTILE, CONFIRM_QUANTILE = 0.05, 0.005

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from ..results.rows import CELL_KEYS
-from .deciding import CONFIRM_ROUNDS, PAIRS, SCREEN_ROUNDS, Decision, confirmed, screened, suspicious
+from .deciding import (
+    CONFIRM_ROUNDS,
+    MORE_LOOKS,
+    MORE_ROUNDS,
+    PAIRS,
+    SCREEN_ROUNDS,
+    Decision,
+    confirmed,
+    screened,
+    suspicious,
+)
 from .equality import difference
 from .worker import Side, Worker, WorkerDied
 
@@ -105,13 +115,21 @@ class Session:
                 self._match(pair)
                 self._compare_results(pair)
                 self._rounds(pair, self._running(), SCREEN_ROUNDS, SCREEN_SHARE)
-            self._screen()
+                self._screen()
+                for _ in range(MORE_LOOKS):
+                    unclear = [contest for contest in self._running() if _unclear(contest)]
+                    self._rounds(pair, unclear, MORE_ROUNDS, SCREEN_SHARE)
+                    self._screen()
             undecided = [contest for contest in self._running() if _open(contest)]
             for number in range(PAIRS if undecided else 0):
                 self.tell(f"fresh pair {number + 1} of {PAIRS} for {len(undecided)} cells")
                 with _Pair(self, number + 1) as pair:
                     share = SCREEN_SHARE + (1 - SCREEN_SHARE) * (number + 1) / PAIRS
-                    self._rounds(pair, [contest for contest in undecided if contest.runs], CONFIRM_ROUNDS, share)
+                    left = [contest for contest in undecided if contest.runs]
+                    for contest in left:
+                        for pairs in contest.logs.values():
+                            pairs.append([])
+                    self._rounds(pair, left, CONFIRM_ROUNDS, share)
             self._confirm(undecided)
         except KeyboardInterrupt:
             self.interrupted = True
@@ -165,10 +183,7 @@ class Session:
 
     def _rounds(self, pair: _Pair, contests: Sequence[Contest], rounds: int, share: float) -> None:
         """So many blocks of each side in turn, all cells in each round, in a new order each time."""
-        for contest in contests:
-            for pairs in contest.logs.values():
-                pairs.append([])
-        for number in range(rounds):
+        for number in range(rounds if contests else 0):
             if self._spent(share):
                 return
             self.tell(f"round {number + 1} of {rounds}")
@@ -189,6 +204,14 @@ class Session:
                 fresh = [logs for logs in pairs[1:] if logs]
                 if contest.runs and fresh:
                     contest.decisions[metric] = confirmed(fresh)
+
+
+def _unclear(contest: Contest) -> bool:
+    """True if a cell looks the same, but not yet surely: more rounds of the same pair may tell."""
+    first = {metric: pairs[0] for metric, pairs in contest.logs.items() if pairs and pairs[0]}
+    return any(
+        contest.decisions[metric].verdict != "unchanged" and not suspicious(logs) for metric, logs in first.items()
+    )
 
 
 def _usable() -> list[int]:
