@@ -1,10 +1,11 @@
 """When a cell is slower, faster or the same: the rule of two stages, on log ratios of blocks that were taken in turn.
 
 Screen: one pair of processes, eight rounds; suspicious if the bootstrap 5 % quantile of the median log ratio is above 0
-(or its mirror below); what looks the same and is not surely so gets more rounds. Confirm, what is left: two fresh
-pairs, twelve rounds; slower if both pairs' medians exceed 2 % and the pooled 0.5 % quantile is above 0. Processes of
-identical code differ by 0.3 to 1 %, which one pair cannot see. Measured on a CPU: false alarms 0 to 0.07 % of cells,
-5 % found in 88 to 96 %, 10 % in 99.9 to 100 %.
+(or its mirror below); what looks the same and is not surely so gets more rounds. Confirm, what is left: three fresh
+pairs, twelve rounds; slower if the medians of all four pairs exceed 2 % and the pooled 0.5 % quantile is above 0.
+
+Processes of identical code differ, in everything they do: by 0.3 to 1 % on one machine, and on another one in five by
+7 to 10 %. One pair cannot see that, nor can more rounds of it; four pairs agree by chance in 1 of 1000 sessions.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 #: Rounds of the first pair and of each fresh one; how many fresh pairs.
-SCREEN_ROUNDS, CONFIRM_ROUNDS, PAIRS = 8, 12, 2
+SCREEN_ROUNDS, CONFIRM_ROUNDS, PAIRS = 8, 12, 3
 #: What is neither suspicious nor surely the same gets more rounds of the first pair, and is looked at again.
 MORE_ROUNDS, MORE_LOOKS = 4, 2
-#: What both fresh pairs must exceed, and what a cell is the same within.
+#: What all pairs must exceed, and what a cell is the same within.
 LEAST, SAME = 0.02, 0.05
 SCREEN_QUANTILE, CONFIRM_QUANTILE = 0.05, 0.005
 RESAMPLES = 2000
-#: Of cells, by the measurements above, on a noisy machine.
-FALSE_ALARMS = 0.0007
+#: Of cells: four pairs in each of which one side alone has a slow process, by chance the same side.
+FALSE_ALARMS = 0.0013
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,17 @@ def screened(logs: Sequence[float]) -> Decision:
     return _decision("unchanged" if same else "inconclusive", [logs], low, high)
 
 
-def confirmed(pairs: Sequence[Sequence[float]]) -> Decision:
-    """What fresh pairs say."""
-    pooled = [value for logs in pairs for value in logs]
+def confirmed(first: Sequence[float], fresh: Sequence[Sequence[float]]) -> Decision:
+    """What fresh pairs say, and whether the first pair agrees."""
+    pooled = [value for logs in fresh for value in logs]
     low, high = quantiles(pooled, CONFIRM_QUANTILE)
-    medians = [float(np.median(logs)) for logs in pairs]
-    if len(pairs) >= PAIRS and min(medians) > np.log1p(LEAST) and low > 0:
-        return _decision("slower", pairs, low, high)
-    if len(pairs) >= PAIRS and max(medians) < -np.log1p(LEAST) and high < 0:
-        return _decision("faster", pairs, low, high)
+    medians = [float(np.median(logs)) for logs in (first, *fresh)]
+    if len(fresh) >= PAIRS and min(medians) > np.log1p(LEAST) and low > 0:
+        return _decision("slower", fresh, low, high)
+    if len(fresh) >= PAIRS and max(medians) < -np.log1p(LEAST) and high < 0:
+        return _decision("faster", fresh, low, high)
     same = -np.log1p(SAME) < low and high < np.log1p(SAME)
-    return _decision("unchanged" if same else "inconclusive", pairs, low, high)
+    return _decision("unchanged" if same else "inconclusive", fresh, low, high)
 
 
 def quantiles(logs: Sequence[float], quantile: float) -> tuple[float, float]:

@@ -203,7 +203,7 @@ class Session:
             for metric, pairs in contest.logs.items():
                 fresh = [logs for logs in pairs[1:] if logs]
                 if contest.runs and fresh:
-                    contest.decisions[metric] = confirmed(fresh)
+                    contest.decisions[metric] = confirmed(pairs[0], fresh)
 
 
 def _unclear(contest: Contest) -> bool:

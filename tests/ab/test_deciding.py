@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_torchbasics.ab.deciding import CONFIRM_ROUNDS, SCREEN_ROUNDS, confirmed, quantiles, screened, suspicious
+from pytest_torchbasics.ab.deciding import (
+    CONFIRM_ROUNDS,
+    PAIRS,
+    SCREEN_ROUNDS,
+    confirmed,
+    quantiles,
+    screened,
+    suspicious,
+)
 
 #: Of blocks, and of processes of identical code (shared/MEASURING: 0.5 to 2.3 % and 0.3 to 1 %).
 BLOCK, PROCESS = 0.015, 0.005
@@ -20,7 +28,7 @@ def decided(rng: np.random.Generator, effect: float = 0.0) -> str:
     first = pair(rng, SCREEN_ROUNDS, effect)
     if not suspicious(first) and screened(first).verdict == "unchanged":
         return "unchanged"
-    return confirmed([pair(rng, CONFIRM_ROUNDS, effect) for _ in range(2)]).verdict
+    return confirmed(first, [pair(rng, CONFIRM_ROUNDS, effect) for _ in range(PAIRS)]).verdict
 
 
 def test_identical_code_is_hardly_ever_called_different() -> None:
@@ -42,13 +50,16 @@ def test_a_change_is_found(effect: float, verdict: str, least: float) -> None:
 def test_one_pair_alone_claims_nothing() -> None:
     rng = np.random.default_rng(3)
     assert screened(pair(rng, SCREEN_ROUNDS, 0.5)).verdict == "inconclusive"
-    assert confirmed([pair(rng, CONFIRM_ROUNDS, 0.5)]).verdict == "inconclusive"
+    first = pair(rng, SCREEN_ROUNDS, 0.5)
+    assert confirmed(first, [pair(rng, CONFIRM_ROUNDS, 0.5)]).verdict == "inconclusive"
 
 
 def test_pairs_that_disagree_are_inconclusive() -> None:
     rng = np.random.default_rng(4)
-    pairs = [pair(rng, CONFIRM_ROUNDS, 0.3), pair(rng, CONFIRM_ROUNDS, 0.0)]
-    assert confirmed(pairs).verdict == "inconclusive"
+    slow, same = pair(rng, CONFIRM_ROUNDS, 0.3), pair(rng, CONFIRM_ROUNDS, 0.0)
+    for first, *fresh in ((slow, slow, slow, same), (same, slow, slow, slow)):
+        assert confirmed(first, fresh).verdict == "inconclusive"
+    assert confirmed(slow, [slow, slow, slow]).verdict == "slower"
 
 
 def test_the_same_numbers_decide_the_same() -> None:
@@ -56,3 +67,20 @@ def test_the_same_numbers_decide_the_same() -> None:
     assert quantiles(logs, 0.05) == quantiles(logs, 0.05)
     low, high = quantiles(logs, 0.05)
     assert low <= float(np.median(logs)) <= high
+
+
+def test_a_process_that_is_slow_as_a_whole_is_no_slow_code() -> None:
+    """One process in five is 8 % slower in all it does; that it is so in all pairs on one side is rare."""
+    rng = np.random.default_rng(6)
+
+    def lottery() -> float:
+        return 0.08 * (float(rng.random() < 0.2) - float(rng.random() < 0.2))
+
+    def session() -> str:
+        first = pair(rng, SCREEN_ROUNDS, lottery())
+        if not suspicious(first) and screened(first).verdict == "unchanged":
+            return "unchanged"
+        return confirmed(first, [pair(rng, CONFIRM_ROUNDS, lottery()) for _ in range(PAIRS)]).verdict
+
+    found = [session() for _ in range(1500)]
+    assert sum(verdict in ("slower", "faster") for verdict in found) <= 6

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_torchbasics.ab.deciding import PAIRS
 from pytest_torchbasics.ab.keeping import keep
 from pytest_torchbasics.ab.session import Contest, Session
 from pytest_torchbasics.ab.table import table
@@ -93,7 +94,7 @@ def test_only_what_is_not_clear_is_measured_again() -> None:
     world.slower = {"c": 1.3}
     world.session().run()
     blocks = [case for side, case, what in world.asked if what == "block"]
-    assert blocks.count("c") == 2 * (8 + 2 * 12)
+    assert blocks.count("c") == 2 * (8 + PAIRS * 12)
     assert min(blocks.count(case) for case in "abdef") in (2 * 8, 2 * 12)
 
 
