@@ -194,9 +194,8 @@ class Session:
 
     def _screen(self) -> None:
         for contest in self._running():
-            for metric, pairs in contest.logs.items():
-                if pairs and pairs[0]:
-                    contest.decisions[metric] = screened(pairs[0])
+            for metric, logs in _first_pair(contest).items():
+                contest.decisions[metric] = screened(logs)
 
     def _confirm(self, contests: Sequence[Contest]) -> None:
         for contest in contests:
@@ -208,9 +207,9 @@ class Session:
 
 def _unclear(contest: Contest) -> bool:
     """True if a cell looks the same, but not yet surely: more rounds of the same pair may tell."""
-    first = {metric: pairs[0] for metric, pairs in contest.logs.items() if pairs and pairs[0]}
     return any(
-        contest.decisions[metric].verdict != "unchanged" and not suspicious(logs) for metric, logs in first.items()
+        contest.decisions[metric].verdict != "unchanged" and not suspicious(logs)
+        for metric, logs in _first_pair(contest).items()
     )
 
 
@@ -220,8 +219,15 @@ def _usable() -> list[int]:
 
 def _open(contest: Contest) -> bool:
     """True if fresh pairs may tell more: a difference was seen, or sameness was not."""
-    first = {metric: pairs[0] for metric, pairs in contest.logs.items() if pairs and pairs[0]}
-    return any(suspicious(logs) or contest.decisions[metric].verdict != "unchanged" for metric, logs in first.items())
+    return any(
+        suspicious(logs) or contest.decisions[metric].verdict != "unchanged"
+        for metric, logs in _first_pair(contest).items()
+    )
+
+
+def _first_pair(contest: Contest) -> dict[str, list[float]]:
+    """The log ratios of the pair that screens, of each metric that has any."""
+    return {metric: pairs[0] for metric, pairs in contest.logs.items() if pairs and pairs[0]}
 
 
 def _add(contest: Contest, taken: dict[str, dict[str, Any]]) -> None:

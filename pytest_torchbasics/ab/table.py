@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..analysis.compare import in_categories
 from ..analysis.rules import Rules
-from ..analysis.verdicts import VERDICTS
 from ..results.rows import CELL_KEYS
-from ..results.schema import ORDERED, ordered_values
 from .session import SIDES, Contest
 
 if TYPE_CHECKING:
@@ -34,11 +33,7 @@ def table(contests: Sequence[Contest], rules: Rules | None = None) -> pd.DataFra
     columns += ["high", "p", "q", "base_outcome", "head_outcome", "base_n", "head_n", "threshold", "gate", "obstacle"]
     found: pd.DataFrame = pd.DataFrame(rows, columns=[*columns, "verdict", "reason"])
     found["gate"] = [rule.gate for rule in (rules or Rules()).of(found)] if len(found) else []
-    for column in ORDERED[:3]:
-        categories = ordered_values(column, found[column].astype(str).unique())
-        found[column] = pd.Categorical(found[column].astype(str), categories, ordered=True)
-    found["verdict"] = pd.Categorical(found["verdict"], VERDICTS, ordered=True)
-    return found
+    return in_categories(found)
 
 
 def _rows(contest: Contest) -> list[dict[str, Any]]:

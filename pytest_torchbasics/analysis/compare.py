@@ -97,10 +97,19 @@ def compare(
         parts.append(part)
     result: pd.DataFrame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
     result = result.drop(columns="apart")
-    for column in ORDERED[:3]:
-        categories = ordered_values(column, result[column].unique())
-        result[column] = pd.Categorical(result[column], categories, ordered=True)
-    result["verdict"] = pd.Categorical(result["verdict"], VERDICTS, ordered=True)
+    return in_categories(result)
+
+
+def in_categories(comparison: pd.DataFrame) -> pd.DataFrame:
+    """A comparison whose phases, devices, dtypes and verdicts have their order."""
+    import pandas as pd
+
+    ordered = {
+        column: pd.Categorical(comparison[column], ordered_values(column, comparison[column].unique()), ordered=True)
+        for column in ORDERED[:3]
+    }
+    verdicts_ = pd.Categorical(comparison["verdict"], VERDICTS, ordered=True)
+    result: pd.DataFrame = comparison.assign(**ordered, verdict=verdicts_)
     return result
 
 

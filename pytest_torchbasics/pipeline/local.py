@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..results.errors import ResultError
+from ..results.store import CI_RUNS
 from . import steps
 from .config import LATEST, Config
 from .plan import Job
 
 #: By this the results of all legs are known to belong together, where no CI has a number for them.
-CI_RUN = "TORCHBASICS_CI_RUN"
+CI_RUN = CI_RUNS[0]
 SYSTEMS = {"ubuntu": "Linux", "linux": "Linux", "windows": "Windows", "macos": "Darwin"}
 
 

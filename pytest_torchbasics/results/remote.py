@@ -45,11 +45,22 @@ def fetched(url: str) -> Path:
     Raises:
         ResultError: it cannot be reached, or is none.
     """
+    if not refresh(url):
+        raise ResultError(f"{url} holds no run: there is no run.json below it")
+    return mirror_of(url)
+
+
+def refresh(url: str) -> bool:
+    """Bring the mirror of a results folder up to date; False if there is no run at the URL.
+
+    Raises:
+        ResultError: it cannot be reached.
+    """
     root = mirror_of(url)
     with _reaching(url) as (files, base):
         found = dict(_listed(files, base))
         if not found:
-            raise ResultError(f"{url} holds no run: there is no run.json below it")
+            return False
         _drop_what_was_removed(root, {name.split("/")[1] for name in found})
         for name, size in sorted(found.items()):
             path = root / name
@@ -61,7 +72,7 @@ def fetched(url: str) -> Path:
             part.replace(path)
         for name in {name.split("/")[1] for name in found}:
             (root / "runs" / name / PUBLISHED).touch()
-    return root
+    return True
 
 
 def _drop_what_was_removed(root: Path, there: set[str]) -> None:
@@ -69,18 +80,6 @@ def _drop_what_was_removed(root: Path, there: set[str]) -> None:
     for marker in (root / "runs").glob(f"*/{PUBLISHED}"):
         if marker.parent.name not in there:
             shutil.rmtree(marker.parent)
-
-
-def refresh(url: str) -> None:
-    """Bring the mirror of a results folder up to date, if there is one at the URL.
-
-    Raises:
-        ResultError: it cannot be reached.
-    """
-    with _reaching(url) as (files, base):
-        there = any(_listed(files, base))
-    if there:
-        fetched(url)
 
 
 def publish(folder: RunFolder, url: str) -> None:

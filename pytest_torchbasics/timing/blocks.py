@@ -6,38 +6,17 @@ What `measure` does block after block, for comparing: blocks of two processes ta
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
-from ..backends import Backend, backend_for, seeded
+from ..backends import Backend, backend_for
 from .accelerators import Stand
 from .clocks import Clock
 from .costs import Costs, costs
-from .measuring import _explained, _gradients, _named, _threads, _without_garbage_collection, _written
+from .measuring import named, written
 from .phases import PHASES, Workload
 from .sampler import plan_for, take_block, warm_up
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """What has to hold around every call: threads, seeds, gradients on, no garbage collection."""
-
-    device: str
-    threads: int
-    seed: int
-    backend: Backend
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            stack.enter_context(_explained())
-            stack.enter_context(_gradients())
-            stack.enter_context(_threads(self.threads))
-            stack.enter_context(seeded(self.device, self.seed, self.backend))
-            stack.enter_context(self.backend.active(self.device))
-            stack.enter_context(_without_garbage_collection())
-            yield
+from .setting import setting, without_garbage_collection
 
 
 class Blocks:
@@ -69,12 +48,12 @@ class Blocks:
         backend: Backend | None = None,
     ) -> None:
         kind = backend or backend_for(device)
-        found = _named(PHASES, "phase", phase)
+        found = named(PHASES, "phase", phase)
         self._clock = clock
-        self._setting = _Setting(device, threads, seed, kind)
+        self._device, self._threads, self._seed, self._backend = device, threads, seed, kind
         with self._setting():
             self._work = found.work(workload, seed)
-            self._plain = _written(self._work, workload, found, seed)
+            self._plain = written(self._work, workload, found, seed)
             if kind.asynchronous:
                 self._stand: Any = Stand(self._work, kind, device, clock.wall_ns)
             else:
@@ -92,4 +71,10 @@ class Blocks:
     def costs(self) -> Costs:
         """What one call costs besides time."""
         with self._setting():
-            return costs(self._work, self._plain, self._setting.backend, self._setting.device)
+            return costs(self._work, self._plain, self._backend, self._device)
+
+    @contextmanager
+    def _setting(self) -> Iterator[None]:
+        around = setting(self._device, self._threads, self._seed, self._backend)
+        with around, self._backend.active(self._device), without_garbage_collection():
+            yield

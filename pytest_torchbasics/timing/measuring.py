@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +13,10 @@ from .clocks import Clock, system_clock
 from .costs import costs, derived
 from .flags import SLOWED, UNCOUNTED
 from .metrics import Measured, measured
-from .phases import PHASES, DoesNotApply, Phase, Work, Workload
+from .phases import PHASES, Phase, Work, Workload
 from .ranks import median
 from .sampler import Timed, time_on_cpu
+from .setting import explained, gradients_on, setting, without_garbage_collection
 from .stopping import QUALITIES
 
 if TYPE_CHECKING:
@@ -95,27 +95,24 @@ def measure(
         DoesNotApply: the phase has no meaning for the workload.
         ValueError: there is no such phase or quality, or fewer than one thread.
     """
-    found = _named(PHASES, "phase", phase)
-    preset = _named(QUALITIES, "quality", quality)
+    found = named(PHASES, "phase", phase)
+    preset = named(QUALITIES, "quality", quality)
     name = str(device)
     kind = backend or backend_for(name)
     with ExitStack() as stack:
         own_clock = clock is None
         clock = clock or stack.enter_context(system_clock(threads))
         start = clock.wall_ns()
-        stack.enter_context(_explained())
-        stack.enter_context(_gradients())
-        stack.enter_context(_threads(threads))
-        stack.enter_context(seeded(name, seed, kind))
+        stack.enter_context(setting(name, threads, seed, kind))
         work = found.work(workload, seed)
-        stack.enter_context(_without_garbage_collection())
+        stack.enter_context(without_garbage_collection())
         compiling = _compiling_s(work, kind, name, clock) if workload.compiles else None
         if kind.asynchronous:
             timed = time_on_accelerator(work, kind, name, clock.wall_ns, preset, cold=cold)
         else:
             timed = time_on_cpu(work, clock, preset, _anchor() if own_clock and threads == 1 else None)
         seconds = (clock.wall_ns() - start) * 1e-9
-        counted = costs(work, _written(work, workload, found, seed), kind, name) if count else None
+        counted = costs(work, written(work, workload, found, seed), kind, name) if count else None
     # The other phases have called forward before, to see what has a gradient.
     first_call_s = timed.first_call_s if compiling is None else compiling[0]
     first = {"first_call": (first_call_s,)} if phase == "forward" else {}
@@ -196,8 +193,8 @@ def run_once(workload: Workload, phase: str, device: str | torch.device = "cpu",
     Raises:
         DoesNotApply: the phase has no meaning for the workload.
     """
-    with _explained(), _gradients(), seeded(str(device), seed):
-        work = _named(PHASES, "phase", phase).work(workload, seed)
+    with explained(), gradients_on(), seeded(str(device), seed):
+        work = named(PHASES, "phase", phase).work(workload, seed)
         _once(work, backend_for(device), str(device))
 
 
@@ -229,7 +226,7 @@ def _compiling_s(work: Work, backend: Backend, device: str, clock: Clock) -> tup
     return times[0], max(0.0, times[0] - times[1])
 
 
-def _written(work: Work, workload: Workload, phase: Phase, seed: int) -> Work:
+def written(work: Work, workload: Workload, phase: Phase, seed: int) -> Work:
     """The work of the function as it was written: the very same unless the mode compiles or wraps it."""
     if workload.as_written is workload.call:
         return work
@@ -241,67 +238,8 @@ def _once(work: Work, backend: Backend, device: str) -> None:
     backend.synchronize(device)
 
 
-def _named(registry: Mapping[str, T], kind: str, name: str) -> T:
+def named(registry: Mapping[str, T], kind: str, name: str) -> T:
+    """The entry of a name; a ValueError that tells the names if there is none."""
     if name not in registry:
         raise ValueError(f"unknown {kind} {name!r}; there are: {', '.join(registry)}")
     return registry[name]
-
-
-@contextmanager
-def _gradients() -> Iterator[None]:
-    """Gradients on, whatever the caller's context is."""
-    import torch
-
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
-
-
-#: What torch's errors say where a phase does not apply, and why it does not.
-_REASONS = {
-    "Mismatch in shape: grad_output": "the shapes of its outputs change from call to call, so no gradient fits them",
-    "checkpoint is incompatible with .grad()": "torch.autograd.grad refuses reentrant checkpoints: use_reentrant=False",
-}
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Where torch's error tells that the phase does not apply, say so."""
-    try:
-        yield
-    except RuntimeError as error:
-        for part, reason in _REASONS.items():
-            if part in str(error):
-                raise DoesNotApply(reason) from error
-        raise
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """That many threads within an operation, and as many as before afterwards."""
-    import torch
-
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"threads must be a whole number, 1 or more, got {count!r}")
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """No collection in a timed window: a full one of a large test session's heap takes 200 ms.
-
-    The young generations are collected before, which costs little; a full collection before each of hundreds of
-    measurements would cost more than they do.
-    """
-    gc.collect(1)
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

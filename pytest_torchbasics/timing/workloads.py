@@ -44,9 +44,10 @@ def workload(trial: Trial, sizes: str = "") -> Workload:
     given = [*(leaf.value for leaf in tensors(inputs)), *parameters]
     if reason := mode.why_not_for(given):
         raise DoesNotApply(reason)
-    inputs = map_tensors(lambda tensor: _converted(mode, tensor), inputs)
-    for parameter in parameters:
-        parameter.data = mode.convert(parameter.data)
+    if mode.converts:
+        inputs = map_tensors(lambda tensor: _converted(mode, tensor), inputs)
+        for parameter in parameters:
+            parameter.data = mode.convert(parameter.data)
     wanted = [*(leaf.value for leaf in tensors(inputs)), *parameters]
     leaves = {id(tensor): tensor for tensor in wanted if tensor.requires_grad}
     return Workload(
@@ -79,8 +80,6 @@ def _start_compiler(mode: Mode, device: str, dtype: str) -> None:
 
 
 def _converted(mode: Mode, tensor: torch.Tensor) -> torch.Tensor:
-    if not mode.converts:
-        return tensor
     return mode.convert(tensor.detach()).requires_grad_(tensor.requires_grad)
 
 
