@@ -12,7 +12,6 @@ torchbasics.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
@@ -21,12 +20,14 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.neighbours import neighbours
 
 from .statistics_of import beyond, bias, spread
 from .tools import TOOLS
@@ -64,20 +65,6 @@ def collect(tools: list[str], works: dict[str, tuple[float, ...]], processes: in
             left = (time.monotonic() - begin) / number * (len(plan) - number)
             sys.stderr.write(f"\r{number}/{len(plan)}, {left:.0f} s left\x1b[K")
     return found
-
-
-@contextlib.contextmanager
-def neighbours(count: int) -> Iterator[None]:
-    """Processes that multiply matrices until the block ends."""
-    code = "import numpy as np\na = np.ones((400, 400))\nwhile True:\n    a @ a"
-    environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")}
-    started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 def values(answers: list[dict[str, Any]], slowdown: float = 0.0, what: str = "value") -> list[float]:

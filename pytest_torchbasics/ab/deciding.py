@@ -1,11 +1,12 @@
-"""When a cell is slower, faster or the same: the rule of two stages, on log ratios of blocks that were taken in turn.
+"""When a cell is slower, faster or the same: a rule in two stages, on log ratios of blocks that were taken in turn.
 
-Screen: one pair of processes, eight rounds; suspicious if the bootstrap 5 % quantile of the median log ratio is above 0
-(or its mirror below); what looks the same and is not surely so gets more rounds. Confirm, what is left: three fresh
-pairs, twelve rounds; slower if the medians of all four pairs exceed 2 % and the pooled 0.5 % quantile is above 0.
+Screen: one pair of processes. What is the same within 5 % and no candidate for more is decided. Confirm, the rest, on
+fresh pairs: slower if the median of each exceeds 2 %, that of the first pair 1 %, and the pooled 0.5 % quantile of the
+fresh ones is above 0. A pair is measured in batches of rounds, until more of them would not change what it says.
 
-Processes of identical code differ, in everything they do: by 0.3 to 1 % on one machine, and on another one in five by
-7 to 10 %. One pair cannot see that, nor can more rounds of it; four pairs agree by chance in 1 of 1000 sessions.
+One pair cannot tell a slow process from slow code, nor can more rounds of it. Where the addresses of libraries are
+fixed, processes of identical code differ by less than 1 %, and two fresh pairs are enough; where they are random, one
+process in six is 7 to 12 % slower in all it does, and three are needed.
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Rounds of the first pair and of each fresh one; how many fresh pairs.
-SCREEN_ROUNDS, CONFIRM_ROUNDS, PAIRS = 8, 12, 3
-#: What is neither suspicious nor surely the same gets more rounds of the first pair, and is looked at again.
-MORE_ROUNDS, MORE_LOOKS = 4, 2
-#: What all pairs must exceed, and what a cell is the same within.
-LEAST, SAME = 0.02, 0.05
-SCREEN_QUANTILE, CONFIRM_QUANTILE = 0.05, 0.005
+#: Rounds of a batch, and how many batches of one pair at most: of the first pair, and of each fresh one.
+SCREEN_ROUNDS, SCREEN_BATCHES = 8, 2
+CONFIRM_ROUNDS, CONFIRM_BATCHES = 8, 5
+#: Fresh pairs that must agree, where addresses are fixed and where they are random.
+PAIRS_FIXED, PAIRS_RANDOM = 2, 3
+#: What each fresh pair must exceed, and what a cell is the same within; as log ratios.
+LEAST, SAME = float(np.log(1.02)), float(np.log(1.05))
+#: What the first pair, which chose the candidates, must exceed.
+FIRST = LEAST / 2
+#: Of the bootstrapped median: to go on, and to decide.
+LOOK_QUANTILE, DECIDING_QUANTILE = 0.05, 0.005
 RESAMPLES = 2000
-#: Of cells: four pairs in each of which one side alone has a slow process, by chance the same side.
-FALSE_ALARMS = 0.0013
+#: Of cells: measured by benchmarks/ab, rounded up.
+FALSE_ALARMS = 0.001
+
+Pairs = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -47,30 +54,57 @@ class Decision:
     pairs: int
 
 
-def suspicious(logs: Sequence[float]) -> bool:
-    """True if a cell is worth fresh pairs: a difference in the screen, or no sameness."""
-    low, high = quantiles(logs, SCREEN_QUANTILE)
-    return low > 0 or high < 0
+def decide(pairs: Pairs, needed: int) -> Decision:
+    """What all pairs so far say.
 
-
-def screened(logs: Sequence[float]) -> Decision:
-    """What the screen alone says: unchanged or inconclusive, never more."""
-    low, high = quantiles(logs, CONFIRM_QUANTILE)
-    same = -np.log1p(SAME) < low and high < np.log1p(SAME)
-    return _decision("unchanged" if same else "inconclusive", [logs], low, high)
-
-
-def confirmed(first: Sequence[float], fresh: Sequence[Sequence[float]]) -> Decision:
-    """What fresh pairs say, and whether the first pair agrees."""
+    Args:
+        pairs: log ratios, pair by pair; the first one screened.
+        needed: how many fresh pairs a claim needs.
+    """
+    fresh = pairs[1:] or pairs
     pooled = [value for logs in fresh for value in logs]
-    low, high = quantiles(pooled, CONFIRM_QUANTILE)
-    medians = [float(np.median(logs)) for logs in (first, *fresh)]
-    if len(fresh) >= PAIRS and min(medians) > np.log1p(LEAST) and low > 0:
-        return _decision("slower", fresh, low, high)
-    if len(fresh) >= PAIRS and max(medians) < -np.log1p(LEAST) and high < 0:
-        return _decision("faster", fresh, low, high)
-    same = -np.log1p(SAME) < low and high < np.log1p(SAME)
-    return _decision("unchanged" if same else "inconclusive", fresh, low, high)
+    low, high = quantiles(pooled, DECIDING_QUANTILE)
+    sign = candidate(pairs) if len(pairs) > needed else 0
+    if sign > 0 and low > 0:
+        verdict = "slower"
+    elif sign < 0 and high < 0:
+        verdict = "faster"
+    else:
+        verdict = "unchanged" if low > -SAME and high < SAME else "inconclusive"
+    ratio = float(np.exp(np.median(pooled)))
+    return Decision(verdict, ratio, float(np.exp(low)), float(np.exp(high)), len(pooled), len(fresh))
+
+
+def candidate(pairs: Pairs) -> int:
+    """1 if all pairs may yet say slower, -1 faster, 0 neither."""
+    medians = [float(np.median(logs)) for logs in pairs]
+    for sign in (1, -1):
+        if sign * medians[0] > FIRST and all(sign * median > LEAST for median in medians[1:]):
+            return sign
+    return 0
+
+
+def undecided(pairs: Pairs, needed: int) -> bool:
+    """True if a fresh pair may tell more."""
+    if len(pairs) > needed:
+        return False
+    if decide(pairs, needed).verdict != "unchanged":
+        return True
+    low, high = quantiles(pairs[0], LOOK_QUANTILE)
+    suspicious = (low > 0 and high > LEAST) or (high < 0 and low < -LEAST)
+    return suspicious if len(pairs) == 1 else candidate(pairs) != 0
+
+
+def unclear(pairs: Pairs, needed: int) -> bool:
+    """True if more rounds of the last pair may tell more."""
+    low, high = quantiles(pairs[-1], LOOK_QUANTILE)
+    if len(pairs) == 1:
+        return undecided(pairs, needed) and not (low > LEAST or high < -LEAST)
+    sign = candidate(pairs[:-1])
+    if sign * low > LEAST and sign * high > LEAST:
+        return False  # one more pair that agrees
+    within = max(sign * low, sign * high) < LEAST
+    return not within or decide(pairs, needed).verdict != "unchanged"
 
 
 def quantiles(logs: Sequence[float], quantile: float) -> tuple[float, float]:
@@ -80,9 +114,3 @@ def quantiles(logs: Sequence[float], quantile: float) -> tuple[float, float]:
     medians = np.median(values[draws], axis=1)
     low, high = np.quantile(medians, [quantile, 1 - quantile])
     return float(low), float(high)
-
-
-def _decision(verdict: str, pairs: Sequence[Sequence[float]], low: float, high: float) -> Decision:
-    pooled = [value for logs in pairs for value in logs]
-    ratio = float(np.exp(np.median(pooled)))
-    return Decision(verdict, ratio, float(np.exp(low)), float(np.exp(high)), len(pooled), len(pairs))

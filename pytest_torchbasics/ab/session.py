@@ -9,21 +9,23 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..results.rows import CELL_KEYS
 from .deciding import (
+    CONFIRM_BATCHES,
     CONFIRM_ROUNDS,
-    MORE_LOOKS,
-    MORE_ROUNDS,
-    PAIRS,
+    PAIRS_FIXED,
+    PAIRS_RANDOM,
+    SCREEN_BATCHES,
     SCREEN_ROUNDS,
     Decision,
-    confirmed,
-    screened,
-    suspicious,
+    Pairs,
+    decide,
+    unclear,
+    undecided,
 )
 from .equality import difference
 from .worker import Side, Worker, WorkerDied
@@ -48,7 +50,7 @@ class Contest:
         different: how the results differ; empty if they do not.
         costs: of each side, by name: `peak_bytes`, `error`.
         seconds: of each side, by metric, block by block.
-        logs: log ratios of each pair of processes, by metric.
+        logs: log ratios by metric and number of the pair of processes.
         decisions: by metric.
     """
 
@@ -61,13 +63,27 @@ class Contest:
     different: str = ""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     seconds: dict[str, dict[str, list[float]]] = field(default_factory=lambda: {side: {} for side in SIDES})
-    logs: dict[str, list[list[float]]] = field(default_factory=dict)
+    logs: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
 
     @property
     def runs(self) -> bool:
         """True if it can be timed on both sides."""
         return [self.outcomes.get(side) for side in SIDES] == ["passed", "passed"]
+
+    def any(self, question: Callable[[Pairs, int], bool], needed: int) -> bool:
+        """True if a question about the pairs is answered yes for any metric, or if there is none yet."""
+        return not self.logs or any(question(list(pairs.values()), needed) for pairs in self.logs.values())
+
+    def add(self, pair: int, taken: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take a block of each side, of a pair of processes."""
+        for metric in taken["base"]["seconds"]:
+            values = {side: float(taken[side]["seconds"].get(metric, math.nan)) for side in SIDES}
+            if min(values.values()) > 0:
+                for side, value in values.items():
+                    self.seconds[side].setdefault(metric, []).append(value)
+                logs = self.logs.setdefault(metric, {}).setdefault(pair, [])
+                logs.append(math.log(values["head"] / values["base"]))
 
 
 @dataclass
@@ -114,27 +130,32 @@ class Session:
             with _Pair(self, 0) as pair:
                 self._match(pair)
                 self._compare_results(pair)
-                self._rounds(pair, self._running(), SCREEN_ROUNDS, SCREEN_SHARE)
-                self._screen()
-                for _ in range(MORE_LOOKS):
-                    unclear = [contest for contest in self._running() if _unclear(contest)]
-                    self._rounds(pair, unclear, MORE_ROUNDS, SCREEN_SHARE)
-                    self._screen()
-            undecided = [contest for contest in self._running() if _open(contest)]
-            for number in range(PAIRS if undecided else 0):
-                self.tell(f"fresh pair {number + 1} of {PAIRS} for {len(undecided)} cells")
-                with _Pair(self, number + 1) as pair:
-                    share = SCREEN_SHARE + (1 - SCREEN_SHARE) * (number + 1) / PAIRS
-                    left = [contest for contest in undecided if contest.runs]
-                    for contest in left:
-                        for pairs in contest.logs.values():
-                            pairs.append([])
-                    self._rounds(pair, left, CONFIRM_ROUNDS, share)
-            self._confirm(undecided)
+                self._measure(pair, self._running(), SCREEN_ROUNDS, SCREEN_BATCHES)
+            for number in range(1, self.needed + 1):
+                left = [contest for contest in self._running() if contest.any(undecided, self.needed)]
+                if not left or self._spent(1.0):
+                    break
+                self.tell(f"fresh pair {number} of {self.needed} for {len(left)} cells")
+                with _Pair(self, number) as pair:
+                    self._measure(pair, left, CONFIRM_ROUNDS, CONFIRM_BATCHES)
         except KeyboardInterrupt:
             self.interrupted = True
-            self._screen()
+        for contest in self._running():
+            for metric, pairs in contest.logs.items():
+                contest.decisions[metric] = decide(list(pairs.values()), self.needed)
         return list(self.contests.values())
+
+    @property
+    def needed(self) -> int:
+        """How many fresh pairs must agree."""
+        fixed = all(self.facts.get(side, {}).get("fixed") for side in SIDES)
+        return PAIRS_FIXED if fixed else PAIRS_RANDOM
+
+    def side(self, name: str, pair: int) -> Side:
+        """What to start a worker of a pair with."""
+        found: Side = getattr(self, name)
+        # Of two builds, fixed addresses are two layouts, and one could be the bad one for good: they are drawn anew.
+        return replace(found, layout=pair) if self.base.python == self.head.python else found
 
     def _running(self) -> list[Contest]:
         return [contest for contest in self.contests.values() if contest.runs]
@@ -181,71 +202,33 @@ class Session:
                 for path in files.values():
                     path.unlink(missing_ok=True)
 
-    def _rounds(self, pair: _Pair, contests: Sequence[Contest], rounds: int, share: float) -> None:
-        """So many blocks of each side in turn, all cells in each round, in a new order each time."""
-        for number in range(rounds if contests else 0):
-            if self._spent(share):
-                return
-            self.tell(f"round {number + 1} of {rounds}")
-            for contest in self._chance.sample(list(contests), len(contests)):
-                taken = {side: pair.ask(contest, side, "block") for side in self._chance.sample(SIDES, 2)}
-                if contest.runs:
-                    _add(contest, taken)
+    def _measure(self, pair: _Pair, contests: Sequence[Contest], rounds: int, batches: int) -> None:
+        """Batches of rounds, until no more of them would tell more of this pair.
 
-    def _screen(self) -> None:
-        for contest in self._running():
-            for metric, logs in _first_pair(contest).items():
-                contest.decisions[metric] = screened(logs)
-
-    def _confirm(self, contests: Sequence[Contest]) -> None:
-        for contest in contests:
-            for metric, pairs in contest.logs.items():
-                fresh = [logs for logs in pairs[1:] if logs]
-                if contest.runs and fresh:
-                    contest.decisions[metric] = confirmed(pairs[0], fresh)
-
-
-def _unclear(contest: Contest) -> bool:
-    """True if a cell looks the same, but not yet surely: more rounds of the same pair may tell."""
-    return any(
-        contest.decisions[metric].verdict != "unchanged" and not suspicious(logs)
-        for metric, logs in _first_pair(contest).items()
-    )
+        In each round a block of each side in turn, of all cells, in a new order.
+        """
+        share = SCREEN_SHARE + (1 - SCREEN_SHARE) * pair.number / self.needed
+        for batch in range(batches):
+            left = [c for c in contests if c.runs and (batch == 0 or c.any(unclear, self.needed))]
+            for number in range(rounds if left else 0):
+                if self._spent(share):
+                    return
+                self.tell(f"round {batch * rounds + number + 1} of at most {batches * rounds}")
+                for contest in self._chance.sample(left, len(left)):
+                    taken = {side: pair.ask(contest, side, "block") for side in self._chance.sample(SIDES, 2)}
+                    if contest.runs:
+                        contest.add(pair.number, taken)
 
 
 def _usable() -> list[int]:
     return sorted(os.sched_getaffinity(0), reverse=True) if hasattr(os, "sched_getaffinity") else []
 
 
-def _open(contest: Contest) -> bool:
-    """True if fresh pairs may tell more: a difference was seen, or sameness was not."""
-    return any(
-        suspicious(logs) or contest.decisions[metric].verdict != "unchanged"
-        for metric, logs in _first_pair(contest).items()
-    )
-
-
-def _first_pair(contest: Contest) -> dict[str, list[float]]:
-    """The log ratios of the pair that screens, of each metric that has any."""
-    return {metric: pairs[0] for metric, pairs in contest.logs.items() if pairs and pairs[0]}
-
-
-def _add(contest: Contest, taken: dict[str, dict[str, Any]]) -> None:
-    seconds = {side: taken[side]["seconds"] for side in SIDES}
-    for metric in seconds["base"]:
-        pair = [float(seconds[side].get(metric, math.nan)) for side in SIDES]
-        if min(pair) > 0:
-            for side, value in zip(SIDES, pair, strict=True):
-                contest.seconds[side].setdefault(metric, []).append(value)
-            pairs = contest.logs.setdefault(metric, [[]])
-            pairs[-1].append(math.log(pair[1] / pair[0]))
-
-
 class _Pair:
     """A worker of each side; one that dies is started again, and the cell that it died of is left out."""
 
     def __init__(self, session: Session, number: int) -> None:
-        self.session = session
+        self.session, self.number = session, number
         # Both sides on one processor, each pair on another one.
         self.cpu = session.cpus[number % len(session.cpus)] if session.cpus else None
         self.workers: dict[str, Any] = {}
@@ -255,7 +238,7 @@ class _Pair:
     def __enter__(self) -> _Pair:
         # Side by side: a worker imports torch and collects for seconds.
         with ThreadPoolExecutor(len(SIDES)) as pool:
-            begun = {side: pool.submit(self.session.start, getattr(self.session, side)) for side in SIDES}
+            begun = {side: pool.submit(self.session.start, self.session.side(side, self.number)) for side in SIDES}
         failed = [future.exception() for future in begun.values()]
         for side, future in begun.items():
             if future.exception() is None:
@@ -286,7 +269,7 @@ class _Pair:
         except WorkerDied as error:
             contest.outcomes[side], contest.reasons[side] = "crashed", str(error)
             self.workers[side].stop()
-            self._take_on(side, self.session.start(getattr(self.session, side)))
+            self._take_on(side, self.session.start(self.session.side(side, self.number)))
             return {}
         if "not_applicable" in found:
             contest.outcomes[side], contest.reasons[side] = "not_applicable", found["not_applicable"]

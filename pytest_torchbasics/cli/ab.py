@@ -88,7 +88,7 @@ def command(
 
     BASE and HEAD are revisions of this repository (each gets a worktree), virtual environments or interpreters, or `.`,
     the project as it is. Both collect the same tests; every cell's results are compared first, then its times: all
-    cells are screened, what is not clearly the same is confirmed on three fresh pairs of processes.
+    cells are screened, what is not clearly the same is confirmed on fresh pairs of processes.
     """
     from ..ab.keeping import keep
     from ..ab.session import Session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_torchbasics.ab.deciding import PAIRS
+from pytest_torchbasics.ab.deciding import PAIRS_FIXED, PAIRS_RANDOM
 from pytest_torchbasics.ab.keeping import keep
 from pytest_torchbasics.ab.session import Contest, Session
 from pytest_torchbasics.ab.table import table
@@ -35,7 +36,7 @@ class Fake:
             }
             for cell in cells
         ]
-        self.facts = {"environment": RECORD, "torch": "2.14", "items": self.items}
+        self.facts = {"environment": RECORD, "torch": "2.14", "items": self.items, "fixed": world.fixed}
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         case = self.items[question["item"]]["cell"]["case"]
@@ -68,6 +69,7 @@ class World:
         self.workers: list[Fake] = []
         self.chance = random.Random(1)
         self.now = 0.0
+        self.fixed = True
 
     def start(self, side: Side) -> Fake:
         self.workers.append(Fake(side, self))
@@ -89,13 +91,30 @@ def test_what_is_slower_is_found_and_the_rest_is_the_same() -> None:
     assert all(worker.stopped for worker in world.workers)
 
 
-def test_only_what_is_not_clear_is_measured_again() -> None:
+@pytest.mark.parametrize(("fixed", "pairs"), [(True, PAIRS_FIXED), (False, PAIRS_RANDOM)])
+def test_only_what_is_not_clear_is_measured_again(fixed: bool, pairs: int) -> None:
     world = World(*"abcdef")
+    world.fixed = fixed
     world.slower = {"c": 1.3}
     world.session().run()
     blocks = [case for side, case, what in world.asked if what == "block"]
-    assert blocks.count("c") == 2 * (8 + PAIRS * 12)
-    assert min(blocks.count(case) for case in "abdef") in (2 * 8, 2 * 12)
+    assert blocks.count("c") == 2 * (8 + pairs * 8)
+    assert min(blocks.count(case) for case in "abdef") in (2 * 8, 2 * 16)
+
+
+def test_both_sides_of_a_pair_have_one_layout_and_each_pair_another() -> None:
+    world = World("a")
+    world.slower = {"a": 1.3}
+    world.session().run()
+    assert [worker.side.layout for worker in world.workers] == [0, 0, 1, 1, 2, 2]
+
+
+def test_two_builds_get_no_fixed_layout_which_could_be_bad_for_one_of_them_for_good() -> None:
+    world = World("a")
+    session = world.session()
+    session.head = dataclasses.replace(session.head, python="another")
+    session.run()
+    assert {worker.side.layout for worker in world.workers} == {None}
 
 
 def test_blocks_take_turns_in_a_new_order_each_round() -> None:

@@ -1,0 +1,1 @@
+"""False alarms and detection of `torchbasics ab`, beside its peers."""
