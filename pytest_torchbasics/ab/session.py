@@ -17,6 +17,7 @@ from ..results.rows import CELL_KEYS
 from .deciding import (
     CONFIRM_BATCHES,
     CONFIRM_ROUNDS,
+    MORE_PAIRS,
     PAIRS_FIXED,
     PAIRS_RANDOM,
     SCREEN_BATCHES,
@@ -131,11 +132,11 @@ class Session:
                 self._match(pair)
                 self._compare_results(pair)
                 self._measure(pair, self._running(), SCREEN_ROUNDS, SCREEN_BATCHES)
-            for number in range(1, self.needed + 1):
+            for number in range(1, self.needed + MORE_PAIRS + 1):
                 left = [contest for contest in self._running() if contest.any(undecided, self.needed)]
                 if not left or self._spent(1.0):
                     break
-                self.tell(f"fresh pair {number} of {self.needed} for {len(left)} cells")
+                self.tell(f"fresh pair {number} for {len(left)} cells")
                 with _Pair(self, number) as pair:
                     self._measure(pair, left, CONFIRM_ROUNDS, CONFIRM_BATCHES)
         except KeyboardInterrupt:
@@ -207,7 +208,7 @@ class Session:
 
         In each round a block of each side in turn, of all cells, in a new order.
         """
-        share = SCREEN_SHARE + (1 - SCREEN_SHARE) * pair.number / self.needed
+        share = min(1.0, SCREEN_SHARE + (1 - SCREEN_SHARE) * pair.number / self.needed)
         for batch in range(batches):
             left = [c for c in contests if c.runs and (batch == 0 or c.any(unclear, self.needed))]
             for number in range(rounds if left else 0):
