@@ -42,6 +42,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def faults_long(session: nox.Session) -> None:
+    """Every injected fault in every phase and under xdist, and 2,000 random kills: `nox -s faults_long -- KILLS`."""
+    kills = session.posargs[0] if session.posargs else "2000"
+    session.run("python", "-m", "pytest", "tests/faults", "-n2", env={"TORCHBASICS_KILLS": kills})
+
+
+@nox.session
 def oldest_pytest(session: nox.Session) -> None:
     """The tests of the plugin on the oldest pytest that is supported."""
     target = Path(".nox") / "oldest-pytest"

@@ -6,6 +6,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; a tes
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,8 +82,26 @@ def metrics() -> str:
     )
 
 
+def faults() -> str:
+    sys.path.insert(0, str(DOCS.parent))
+    from tests.faults.faults import ENDS, FAULTS
+
+    def codes(found: tuple[int, ...] | None) -> str:
+        return "" if found is None else " or ".join(map(str, found))
+
+    return rows(
+        ["fault", "struck in", "then", "exit code", "under xdist"],
+        [
+            [f.description, ", ".join(f.phases), ENDS[f.ends], codes(f.code), codes(f.workers_code)]
+            for f in FAULTS.values()
+            if f.phases
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    function.__name__: function for function in (checks, options, markers, fixtures, modes, flags, metrics, columns)
+    function.__name__: function
+    for function in (checks, options, markers, fixtures, modes, flags, metrics, columns, faults)
 }
 
 

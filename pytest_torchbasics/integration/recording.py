@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,16 +38,28 @@ FAILURES = ("failed", "error", "xpassed", "crashed", "timeout")
 
 Record = Callable[[Row], None]
 
+#: The key under which an xdist worker tells its controller of a rescued journal.
+RESCUED = "torchbasics_rescued"
+
+_perf_counter = time.perf_counter  # a private reference: a test that patches the clock must not reach its own row
+
 
 class Recorder:
     """Journals the rows of one process; registered as a plugin only if there is something to record."""
 
     def __init__(self, config: pytest.Config, folder: RunFolder, cells: dict[str, Cell], worker: str) -> None:
         self.cells = cells
-        self.journal = Journal(folder.journal_path(worker))
+        self.config = config
+        self.journal = Journal(folder.journal_path(worker), self._tell)
         self.journal.header(folder.run_id, worker)
         self._recorded: dict[str, Row] = {}
         self._passed: set[str] = set()
+
+    def _tell(self, line: str) -> None:
+        """Print a line past pytest's capture, which keeps to itself what a passing test prints."""
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        with contextlib.suppress(OSError), capture.global_and_fixture_disabled() if capture else nullcontext():
+            os.write(2, line.encode(errors="replace"))
 
     @contextlib.contextmanager
     def recording(self, cell: Cell, nodeid: str) -> Iterator[Record]:
@@ -53,11 +67,11 @@ class Recorder:
 
         A block that raises leaves an `error` row, an interrupt a `not_run` row.
         """
-        begun, started_at = time.perf_counter(), _now()
+        begun, started_at = _perf_counter(), _now()
         self.journal.start(cell, nodeid)
 
         def record(row: Row) -> None:
-            duration = time.perf_counter() - begun
+            duration = _perf_counter() - begun
             self.end(dataclasses.replace(row, nodeid=nodeid, started_at=started_at, duration_s=duration))
 
         try:
@@ -72,6 +86,13 @@ class Recorder:
         """Journal the row of a cell."""
         self._recorded[row.nodeid] = row
         self.journal.end(row)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Close the journal; a worker tells where the rows went that did not fit into it."""
+        self.journal.close()
+        if self.journal.rescued is not None and hasattr(self.config, "workeroutput"):
+            self.config.workeroutput[RESCUED] = str(self.journal.rescued)
 
     def has_passed(self, nodeid: str) -> bool:
         """True if the test's body ran and passed."""
@@ -192,8 +213,9 @@ def _root(config: pytest.Config) -> Path:
     """--results, or a folder that is removed at the end."""
     if (root := settings_of(config).results) is not None:
         return root
-    temporary = Path(tempfile.mkdtemp(prefix="torchbasics-"))
-    config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True))
+    temporary, pid = Path(tempfile.mkdtemp(prefix="torchbasics-")), os.getpid()
+    # A child that a test forked ends as well, and earlier.
+    config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True) if os.getpid() == pid else None)
     return temporary
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .recording import FOLDER, RECORDER
+from .recording import FOLDER, RECORDER, RESCUED
 from .settings import settings_of
 
 if TYPE_CHECKING:
@@ -26,6 +28,14 @@ class Conclusion:
         self.config = config
         self.frame: pd.DataFrame | None = None
         self.lines: list[str] = []
+        self._pid = os.getpid()
+        self._rescued: list[Path] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Learn from an xdist worker that ends where the rows went that did not fit into its journal."""
+        if rescued := getattr(node, "workeroutput", {}).get(RESCUED):
+            self._rescued.append(Path(rescued))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -35,19 +45,22 @@ class Conclusion:
         from ..results.remote import publish
         from ..results.store import finalise
 
+        if os.getpid() != self._pid:
+            return  # a child that a test forked has come to the end as well
         folder = self.config.stash[FOLDER]
         recorder = self.config.stash.get(RECORDER, None)
         if recorder is not None:
             recorder.journal.close()
-        if not folder.path.exists():
-            return  # under xdist, where nothing was ours
+            self._rescued += [recorder.journal.rescued] if recorder.journal.rescued else []
+        if not folder.is_at(folder.path):
+            self._folder_is_gone(session, folder.path)
+            return
         if not folder.has_rows():
             folder.discard()
             return
         interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
-        rescued = recorder.journal.rescued if recorder is not None else None
         try:
-            status = finalise(folder, "interrupted" if interrupted else None, [rescued] if rescued else [])
+            status = finalise(folder, "interrupted" if interrupted else None, self._rescued)
             self.frame = load(folder.path)
             self._write_reports()
             if url := settings_of(self.config).results_url:
@@ -57,8 +70,10 @@ class Conclusion:
             session.exitstatus = RESULTS_LOST
             return
         ok = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if rescued:
-            self.lines.append(f"the journal could not be written to the end; the other rows are kept in {rescued}")
+        if self._rescued:
+            self.lines.append(
+                f"the journal could not be written to the end; the other rows are kept in {self._where_else()}"
+            )
             session.exitstatus = RESULTS_LOST
         elif ok and status != "complete":
             self.lines.append(f"the run is {status}: not every planned cell ended")
@@ -66,6 +81,17 @@ class Conclusion:
         elif ok and not self._measured_something():
             self.lines.append("nothing was measured: every cell was skipped or did not apply")
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _folder_is_gone(self, session: pytest.Session, path: Path) -> None:
+        """Say so; under xdist a run that keeps no results and in which nothing was ours has made no folder."""
+        if not self._kept() and not self._rescued:
+            return
+        kept = f"the rows are kept in {self._where_else()}" if self._rescued else "its rows are where it was moved to"
+        self.lines.append(f"the folder of the results is gone: {path}; {kept}")
+        session.exitstatus = RESULTS_LOST
+
+    def _where_else(self) -> str:
+        return ", ".join(map(str, self._rescued))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table."""

@@ -99,6 +99,7 @@ jobs:
 @install_leg@
 @correctness@
 @speed@
+@verify@
 @annotate@
       - name: upload
         if: ${{ !cancelled() }}
@@ -191,6 +192,7 @@ def workflow(config: Config) -> str:
         "install_leg": _step(steps.install_leg(config)),
         "correctness": _step(steps.correctness(config)),
         "speed": _step(steps.speed(config), f"{always} && matrix.speed"),
+        "verify": _step(steps.verify(), always),
         "annotate": _step(steps.annotate(), always),
         "merge": _step(steps.merge()),
         "matrix": _step(steps.matrix(), always),

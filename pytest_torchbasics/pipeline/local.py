@@ -83,7 +83,7 @@ def run_legs(jobs: Sequence[Job], config: Config, folder: Path, in_parallel: boo
         entry = {**job.entry, **({} if in_parallel else {"workers": ""})}
         values = {name: str(entry[key]) for name, key in steps.LEG_VARIABLES.items()}
         values[steps.RESULTS] = str(folder / "in" / steps.folder_of(entry))
-        chosen = [steps.correctness(config), *([steps.speed(config)] if job.device.speed else [])]
+        chosen = [steps.correctness(config), *([steps.speed(config)] if job.device.speed else []), steps.verify()]
         for step in chosen:
             yield Done(f"{job.leg} ({job.shard})", step.name, _run(step, folder, {**values, "OMP_NUM_THREADS": "1"}))
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -41,6 +41,7 @@ class Journal:
 
     Args:
         path: the file; made if it is not there.
+        tell: takes the line that says where rows go when the file cannot be written; by default standard error does.
 
     Attributes:
         path: the file, absolute.
@@ -51,7 +52,8 @@ class Journal:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tell: Callable[[str], None] | None = None) -> None:
+        self._tell = tell or _to_standard_error
         self.path = Path(os.path.abspath(path))
         self.rescued: Path | None = None
         self._pid = _getpid()
@@ -77,9 +79,15 @@ class Journal:
         self._append(_line("end", {"row": row.to_json()}))
 
     def close(self) -> None:
-        """Write everything through to the disk and close the file; a second call does nothing."""
+        """Write everything through to the disk and close the file; a second call does nothing.
+
+        A file that was deleted since its last line was written is rescued.
+        """
         if self._fd < 0 or _getpid() != self._pid:
             return
+        with contextlib.suppress(OSError):
+            if self.rescued is None and _fstat(self._fd).st_nlink == 0:
+                self._rescue(b"", OSError("the journal was deleted while the run used it"))
         with contextlib.suppress(OSError):
             os.fsync(self._fd)
         with contextlib.suppress(OSError):
@@ -136,11 +144,8 @@ class Journal:
         self.rescued = Path(name)
         self._open(self.rescued)
         self._write_whole(kept + line)
-        stream = sys.__stderr__
-        if stream is not None:
-            reason = error.strerror or str(error)
-            stream.write(f"torchbasics: {self.path} cannot be written ({reason}); rows go to {self.rescued}\n")
-            stream.flush()
+        reason = error.strerror or str(error)
+        self._tell(f"torchbasics: {self.path} cannot be written ({reason}); rows go to {self.rescued}\n")
 
     def _deleted_content(self) -> bytes:
         try:
@@ -152,6 +157,13 @@ class Journal:
         except OSError:
             return b""
         return content[: content.rfind(b"\n") + 1]
+
+
+def _to_standard_error(line: str) -> None:
+    stream = sys.__stderr__
+    if stream is not None:
+        stream.write(line)
+        stream.flush()
 
 
 @dataclass(frozen=True)

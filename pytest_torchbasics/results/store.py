@@ -214,6 +214,11 @@ def seal(folder: RunFolder, status: str | None = None, extra_journals: Sequence[
     from .table import parquet_bytes, parquet_rows, rows_table, samples_table
 
     record = folder.read()
+    for torn in folder.path.glob(".*.tmp"):  # of a process that died here
+        torn.unlink(missing_ok=True)
+    if "files" in record:  # a death between the new tables and the new record must not look like damage
+        record = {key: value for key, value in record.items() if key != "files"}
+        folder.write({**record, "status": "running"})
     collected = collect(record, folder.path, [*folder.journals(), *extra_journals], status)
     files: dict[str, dict[str, Any]] = {}
     tables = {ROWS_PARQUET: rows_table(collected.rows, record)}
