@@ -104,7 +104,7 @@ def undecided(pairs: Pairs, needed: int) -> bool:
         return True
     if fresh:
         return candidate(pairs) != 0
-    return abs(np.median(pairs[0])) > max(LEAST / 2, LOOK * error_of(pairs[0]))
+    return abs(float(np.median(pairs[0]))) > max(LEAST / 2, LOOK * error_of(pairs[0]))
 
 
 def unclear(pairs: Pairs, needed: int) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..results.rows import CELL_KEYS
+from ..workers import WorkerDied
 from .deciding import (
     CONFIRM_BATCHES,
     CONFIRM_ROUNDS,
@@ -29,7 +30,7 @@ from .deciding import (
     undecided,
 )
 from .equality import difference
-from .worker import Side, Worker, WorkerDied
+from .worker import Side, Worker
 
 Key = tuple[Any, ...]
 SIDES = ("base", "head")

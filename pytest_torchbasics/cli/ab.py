@@ -93,8 +93,8 @@ def command(
     from ..ab.keeping import keep
     from ..ab.session import Session
     from ..ab.sides import opened
-    from ..ab.worker import WorkerDied
     from ..report.comparison import View
+    from ..workers import WorkerDied
 
     options = {
         "-k": expression,

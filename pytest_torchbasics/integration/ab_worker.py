@@ -1,24 +1,22 @@
 """A side of `torchbasics ab`: a pytest run that collects its items and measures blocks of them when it is asked to.
 
-It is loaded with -p. The other end is `pytest_torchbasics.ab.worker`; they speak JSON over a local connection, a line
-each way. Nothing is pickled.
+It is loaded with -p. The other end is `pytest_torchbasics.ab.worker`.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..ab import ADDRESS, KEY, PROTOCOL
+from ..ab import PROTOCOL
 from ..results.rows import Cell, one_line
+from ..workers import serve
 from .items import HASHES
 from .recording import cell_of
 
@@ -37,11 +35,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Serve instead of running the tests; where collecting failed, pytest's own loop says so and ends."""
     if session.testsfailed:
         return
-    host, _, port = os.environ[ADDRESS].rpartition(":")
-    with socket.create_connection((host, int(port))) as connection, connection.makefile("rwb") as stream:
-        stream.write(f"{os.environ[KEY]}\n".encode())
-        stream.flush()
-        _Server(session).serve(cast(BinaryIO, stream))
+    server = _Server(session)
+    with server.stack:
+        serve(server.answer)
     # pytest's own end takes seconds, for a run in which nothing ran; what others registered for the end still runs.
     atexit._run_exitfuncs()
     os._exit(0)
@@ -65,17 +61,8 @@ class _Server:
             "results": self._results,
         }
 
-    def serve(self, stream: BinaryIO) -> None:
-        """Answer until the controller is gone or says so."""
-        with self.stack:
-            while line := stream.readline():
-                asked = json.loads(line)
-                if asked["do"] == "quit":
-                    return
-                stream.write(json.dumps(self._answer(asked)).encode() + b"\n")
-                stream.flush()
-
-    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a question."""
         from ..timing import DoesNotApply
 
         try:

@@ -56,6 +56,8 @@ OPTIONS = (
     Option("results", "write this run's tables under DIR, a folder or a URL (default, and if empty: nowhere)", "DIR"),
     Option("leg", "name of this leg of a CI matrix, kept in the results", "NAME"),
     Option("shard", "run the K-th of N deterministic shares of the cases", "K/N"),
+    Option("isolate", "run items in processes of their own: one that dies or hangs is named, and the rest goes on"),
+    Option("item-timeout", "end the process of an item that takes longer, with its stack (default: 0, no limit)", "S"),
     Option("cold-cache", "time accelerators after their cache was cleared too (device_cold)"),
     Option("timer-quality", "how much time a measurement may take: quick, standard (default), precise", "NAME"),
 )

@@ -19,10 +19,11 @@ import pytest
 from ..results.journal import Journal
 from ..results.remote import require_writable
 from ..results.rows import Cell, Row
-from ..results.store import RunFolder, new_run_id
-from . import progress
+from ..results.store import RunFolder, finalise, new_run_id
+from . import isolated, progress
 from .items import CARRIERS, STAND_IN
 from .settings import settings_of
+from .timeouts import Watch
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
@@ -52,6 +53,8 @@ class Recorder:
         self.config = config
         self.journal = Journal(folder.journal_path(worker), self._tell)
         self.journal.header(folder.run_id, worker)
+        self.is_worker = bool(worker)
+        self.watch = Watch(config, settings_of(config).item_timeout, self._timed_out)
         self._recorded: dict[str, Row] = {}
         self._passed: set[str] = set()
 
@@ -63,12 +66,11 @@ class Recorder:
 
     @contextlib.contextmanager
     def recording(self, cell: Cell, nodeid: str) -> Iterator[Record]:
-        """Journal that a cell is begun; the block gives its row to the function that it gets.
+        """Take the time of a block, which gives its row to the function that it gets.
 
         A block that raises leaves an `error` row, an interrupt a `not_run` row.
         """
         begun, started_at = _perf_counter(), _now()
-        self.journal.start(cell, nodeid)
 
         def record(row: Row) -> None:
             duration = _perf_counter() - begun
@@ -97,6 +99,26 @@ class Recorder:
     def has_passed(self, nodeid: str) -> bool:
         """True if the test's body ran and passed."""
         return nodeid in self._passed
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Journal that a cell is in flight, from before its fixtures until after them, and watch how long."""
+        cell = self.cells.get(item.nodeid)
+        if cell is None:
+            return (yield)
+        self.journal.start(cell, item.nodeid, until="done")
+        try:
+            with self.watch.over(item.nodeid):
+                return (yield)
+        finally:
+            self.journal.done(cell, item.nodeid)
+
+    def _timed_out(self, nodeid: str, reason: str) -> None:
+        """Keep what there is, in a process that is about to end."""
+        self.end(Row(self.cells[nodeid], "timeout", reason, reason_code="timeout", nodeid=nodeid, started_at=_now()))
+        self.journal.close()
+        if not self.is_worker:
+            finalise(self.config.stash[FOLDER])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -167,15 +189,20 @@ def start(session: pytest.Session) -> None:
     if not cells or config.option.collectonly:
         return
     worker = getattr(config, "workerinput", None)
-    if worker is None:
+    if (place := isolated.place()) is not None:
+        folder, name = RunFolder.open(place[0]), place[1]
+    elif worker is None:
         folder, name = open_folder(config), ""
         folder.write_plan(list(cells.values()), list(cells))
     else:
         path, name = Path(worker["torchbasics_folder"]), worker["workerid"]
         # Every worker collects the same items; the first one makes the folder, if the controller has not.
         folder = _first_workers_folder(config, path, cells) if name == "gw0" else _wait_for(path)
-    if worker is None:
+    if not name:
         progress.show(config, cells)
+        if settings_of(config).isolate:
+            config.pluginmanager.register(isolated.Isolation(config, folder, cells), "torchbasics-isolation")
+            return
     config.stash[RECORDER] = Recorder(config, folder, cells, name)
     config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
 

@@ -48,6 +48,8 @@ class Settings:
     shard: tuple[int, int] | None
     quality: str
     cold_cache: bool
+    isolate: bool
+    item_timeout: float
     device_is_foreign: bool
     notes: tuple[str, ...]
 
@@ -85,6 +87,8 @@ def _read_settings(config: pytest.Config) -> Settings:
         shard=_shard(shard) if shard.text else None,
         quality=(_choice(values["timer-quality"], _qualities) or ("standard",))[0],
         cold_cache=_switch(values["cold-cache"]),
+        isolate=_isolate(config, values["isolate"]),
+        item_timeout=_item_timeout(values["item-timeout"]),
         device_is_foreign=values["device"].text is None,
         notes=tuple(notes),
     )
@@ -252,6 +256,29 @@ def _results(config: pytest.Config, value: _Value) -> Path | None:
     if path.exists() and not path.is_dir():
         raise pytest.UsageError(f"{value.source}: {path} is a file, not a folder")
     return path
+
+
+def _isolate(config: pytest.Config, value: _Value) -> bool:
+    if not _switch(value):
+        return False
+    if getattr(config.option, "numprocesses", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError(f"{value.source}: it has workers of its own; leave out -n")
+    for name in ("json", "autosave", "save", "compare"):
+        if config.getoption(f"benchmark_{name}", None):
+            raise pytest.UsageError(
+                f"{value.source}: times are taken in other processes, of which --benchmark-{name} sees nothing; "
+                "--results keeps them"
+            )
+    if config.getoption("usepdb", False):
+        raise pytest.UsageError(f"{value.source}: --pdb needs the test in this process")
+    return True
+
+
+def _item_timeout(value: _Value) -> float:
+    text = (value.text or "0").strip().removesuffix("s")
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text):
+        raise pytest.UsageError(f"{value.source}: write seconds, such as 60, or 0 for no limit")
+    return float(text)
 
 
 def _leg(value: _Value) -> str:

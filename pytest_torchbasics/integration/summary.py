@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,14 @@ MEASURED = ("passed", "failed", "error", "xfailed", "xpassed", "timeout", "crash
 RESULTS_LOST = 3
 
 
+def _end_at_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 class Conclusion:
     """Writes the final files and the summary; registered as a plugin in the main process of a run."""
 
@@ -29,6 +39,10 @@ class Conclusion:
         self.frame: pd.DataFrame | None = None
         self.lines: list[str] = []
         self._pid = os.getpid()
+        # A CI that cancels a job sends SIGTERM and waits: the run ends as on Ctrl-C.
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _interrupt)
+            config.add_cleanup(_end_at_sigterm)
         self._rescued: list[Path] = []
 
     @pytest.hookimpl(optionalhook=True)

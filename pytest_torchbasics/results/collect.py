@@ -13,6 +13,10 @@ from .journal import JournalContents, read_journal
 from .rows import Cell, Row, cell_from_json, text
 
 RUN_JSON = "run.json"
+#: The reason code of a cell that nobody saw the end of.
+PROCESS_DIED = "process_died"
+#: Outcomes that tell of the death of a process.
+DEATHS = ("crashed", "timeout")
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,13 @@ def collect(
         if journal.run_id and journal.run_id != record["run_id"]:
             raise ResultError(f"belongs to the run {journal.run_id}, not to {record['run_id']}", journal.path)
     # A test that is run again has one row, its last.
-    ended = {(row.cell, row.nodeid): row for journal in contents for row in journal.rows}
-    crashed = [] if running else [row for journal in contents for row in _crashed(journal, ended)]
-    rows = [*ended.values(), *crashed]
+    found: dict[tuple[Cell, str], Row] = {}
+    for journal in sorted(contents, key=lambda journal: journal.begun):
+        found |= {(row.cell, row.nodeid): row for row in journal.rows}
+        if not running:
+            found |= {(row.cell, row.nodeid): row for row in _in_flight(journal)}
+    rows = list(found.values())
+    crashed = [row for row in rows if row.reason_code == PROCESS_DIED]
     plan = planned_cells(record, path)
     not_run = _not_run(plan or [], rows, status, running)
     if running:
@@ -72,7 +80,7 @@ def collect(
     else:
         final = "complete" if plan is not None and not not_run else "incomplete"
     problems = tuple(problem for journal in contents for problem in journal.problems)
-    return Collected((*rows, *not_run), final, None if plan is None else len(plan), len(ended), problems)
+    return Collected((*rows, *not_run), final, None if plan is None else len(plan), len(rows) - len(crashed), problems)
 
 
 def planned_cells(record: Mapping[str, Any], path: Path) -> list[tuple[Cell, str]] | None:
@@ -94,20 +102,20 @@ def planned_cells(record: Mapping[str, Any], path: Path) -> list[tuple[Cell, str
     return [(cell_from_json(cell, where), text(cell.get("nodeid"))) for cell in planned]
 
 
-def _crashed(journal: JournalContents, ended: Mapping[tuple[Cell, str], Row]) -> list[Row]:
+def _in_flight(journal: JournalContents) -> list[Row]:
+    """A row for each cell in which the process of a journal died, unless one that says so is there."""
     who = f"worker {journal.worker}" if journal.worker else "the process"
     damage = " or its line is damaged" if journal.problems else ""
-    return [
-        Row(
-            started.cell,
-            "crashed",
-            reason=f"{who} died while this ran{damage}",
-            reason_code="process_died",
-            nodeid=started.nodeid,
-        )
-        for started in journal.open_cells
-        if (started.cell, started.nodeid) not in ended
-    ]
+    last = {(row.cell, row.nodeid): row for row in journal.rows}
+    rows = []
+    for started in journal.open_cells:
+        row = last.get((started.cell, started.nodeid))
+        if row is not None and row.outcome in DEATHS:
+            continue
+        after = f" after its {row.outcome} row" if row is not None else ""
+        reason = f"{who} died while this ran{after}{damage}"
+        rows.append(Row(started.cell, "crashed", reason=reason, reason_code=PROCESS_DIED, nodeid=started.nodeid))
+    return rows
 
 
 def _not_run(plan: Sequence[tuple[Cell, str]], rows: Sequence[Row], status: str | None, running: bool) -> list[Row]:

@@ -65,18 +65,22 @@ class Journal:
 
     def header(self, run_id: str, worker: str = "") -> None:
         """Write whose journal this is."""
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         event = {"schema": SCHEMA, "run_id": run_id, "worker": worker, "pid": self._pid, "at": now}
         self._header = _line("header", event)
         self._append(self._header)
 
-    def start(self, cell: Cell, nodeid: str = "") -> None:
-        """Write that a cell is begun."""
-        self._append(_line("start", {"cell": vars(cell), "nodeid": str(nodeid)}))
+    def start(self, cell: Cell, nodeid: str = "", until: str = "end") -> None:
+        """Write that a cell is begun: it is in flight until its row is written, or `done` tells (`until="done"`)."""
+        self._append(_line("start", {"cell": vars(cell), "nodeid": str(nodeid), "until": until}))
 
     def end(self, row: Row) -> None:
         """Write how a cell ended."""
         self._append(_line("end", {"row": row.to_json()}))
+
+    def done(self, cell: Cell, nodeid: str = "") -> None:
+        """Write that nothing of a cell runs any more."""
+        self._append(_line("done", {"cell": vars(cell), "nodeid": str(nodeid)}))
 
     def close(self) -> None:
         """Write everything through to the disk and close the file; a second call does nothing.
@@ -182,8 +186,9 @@ class JournalContents:
         path: the file.
         run_id: of the header; empty if there is none.
         worker: of the header.
+        begun: when, of the header.
         rows: the rows that ended, in order.
-        open_cells: cells that were started and never ended.
+        open_cells: cells that were in flight when the file ended.
         problems: what was passed over, a line each.
         torn: True if the last line is cut off, as after SIGKILL.
     """
@@ -191,6 +196,7 @@ class JournalContents:
     path: Path
     run_id: str
     worker: str
+    begun: str
     rows: tuple[Row, ...]
     open_cells: tuple[Started, ...]
     problems: tuple[str, ...]
@@ -207,7 +213,7 @@ def read_journal(path: Path | str) -> JournalContents:
     check_size(path, JOURNAL_BYTES)
     header: dict[str, Any] = {}
     rows: list[Row] = []
-    started: dict[Started, None] = {}
+    started: dict[Started, str] = {}
     problems: list[str] = []
     torn = False
     for number, raw in _lines(path):
@@ -218,11 +224,15 @@ def read_journal(path: Path | str) -> JournalContents:
                 header = header or _checked_header(event, path, number)
             elif kind == "start":
                 cell = cell_from_json(event.get("cell"), path, number)
-                started[Started(cell, str(event.get("nodeid", "")))] = None
+                started[Started(cell, str(event.get("nodeid", "")))] = str(event.get("until", "end"))
             elif kind == "end":
                 row = Row.from_json(event.get("row"), path, number)
                 rows.append(row)
-                started.pop(Started(row.cell, row.nodeid), None)
+                if started.get(ended := Started(row.cell, row.nodeid)) == "end":
+                    del started[ended]
+            elif kind == "done":
+                cell = cell_from_json(event.get("cell"), path, number)
+                started.pop(Started(cell, str(event.get("nodeid", ""))), None)
         except _NewerSchema:
             raise
         except ResultError as error:
@@ -232,6 +242,7 @@ def read_journal(path: Path | str) -> JournalContents:
         path,
         str(header.get("run_id", "")),
         str(header.get("worker", "")),
+        str(header.get("at", "")),
         tuple(rows),
         tuple(started),
         tuple(problems),

@@ -15,8 +15,9 @@ from pytest_torchbasics.ab.deciding import PAIRS_FIXED, PAIRS_RANDOM
 from pytest_torchbasics.ab.keeping import keep
 from pytest_torchbasics.ab.session import Contest, Session
 from pytest_torchbasics.ab.table import table
-from pytest_torchbasics.ab.worker import Side, WorkerDied
+from pytest_torchbasics.ab.worker import Side
 from pytest_torchbasics.results.load import load
+from pytest_torchbasics.workers import WorkerDied
 from tests.results.making import RECORD, timing_cell
 
 SIDE = {name: Side(name, f"the {name}", "python", Path("."), ()) for name in ("base", "head")}
