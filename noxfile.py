@@ -1,19 +1,64 @@
 """All checks of the project in one command: `nox`. Everything runs in the environment that nox is installed in.
 
-Torch is several GB, so no session makes an environment of its own; the oldest pytest is put before the newest on the
-path instead.
+Torch is several GB, so no session makes an environment of its own; other versions are put before the newest on the path
+instead. `nox -s versions` (needs 8 GB of disk), `random_order` and `mutants` take longer and run only when asked for.
 """
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "layers", "tests", "oldest_pytest"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "oldest", "oldest_pytest"]
 
-OLDEST_PYTEST = "8.2.*"
+
+@dataclass(frozen=True)
+class Leg:
+    """Packages in other versions than the environment has, and what is run on them."""
+
+    packages: tuple[str, ...]
+    tests: tuple[str, ...] = ("tests/integration",)
+
+
+# The lower bounds of pyproject.toml: change both together.
+OLDEST = (
+    *("pytest==8.2.*", "pytest-benchmark==5.1.*", "pytest-xdist==3.6.*"),
+    *("pandas==2.2.*", "pyarrow==15.*", "numpy==1.26.*"),
+)
+LEGS = {
+    "oldest": Leg(OLDEST, ("tests/results", "tests/analysis", "tests/integration/test_items.py")),
+    "oldest-pytest": Leg(("pytest==8.2.*",)),
+    "newest-pytest-8": Leg(("pytest==8.*",)),
+    "oldest-torch": Leg(
+        (*OLDEST, "torch==2.6.*", "torchvision==0.21.*"),
+        ("tests/test_numerics.py", "tests/backends/test_resolving.py", "tests/integration/test_items.py"),
+    ),
+}
+
+# A leg whose packages are not the ones that run would prove nothing.
+VERSIONS_HOLD = """
+import sys
+from importlib.metadata import version
+from packaging.requirements import Requirement
+asked = [Requirement(word) for word in sys.argv[1:]]
+wrong = [f"{one} is asked for, {version(one.name)} runs" for one in asked if version(one.name) not in one.specifier]
+sys.exit("; ".join(wrong) or 0)
+"""
+
+
+def run_leg(session: nox.Session, name: str) -> None:
+    """Install a leg's packages beside the environment and run its tests on them."""
+    leg = LEGS[name]
+    target = Path(".nox") / name
+    shutil.rmtree(target, ignore_errors=True)
+    session.run("python", "-m", "pip", "install", "--quiet", "--target", str(target), *leg.packages)
+    path = os.pathsep.join(part for part in (str(target.resolve()), os.environ.get("PYTHONPATH", "")) if part)
+    env = {"PYTHONPATH": path}
+    session.run("python", "-c", VERSIONS_HOLD, *leg.packages, env=env)
+    session.run("python", "-m", "pytest", *leg.tests, "-n2", *session.posargs, env=env)
 
 
 @nox.session
@@ -49,11 +94,39 @@ def faults_long(session: nox.Session) -> None:
 
 
 @nox.session
+def oldest(session: nox.Session) -> None:
+    """Results, analysis and items on the oldest pytest, pytest-benchmark, pytest-xdist, pandas, pyarrow and numpy."""
+    run_leg(session, "oldest")
+
+
+@nox.session
 def oldest_pytest(session: nox.Session) -> None:
-    """The tests of the plugin on the oldest pytest that is supported."""
-    target = Path(".nox") / "oldest-pytest"
-    shutil.rmtree(target, ignore_errors=True)
-    session.run("python", "-m", "pip", "install", "--quiet", "--target", str(target), f"pytest=={OLDEST_PYTEST}")
-    path = os.pathsep.join([str(target.resolve()), os.environ.get("PYTHONPATH", "")])
-    session.run("python", "-m", "pytest", "--version", env={"PYTHONPATH": path})
-    session.run("python", "-m", "pytest", "tests/integration", "-n2", *session.posargs, env={"PYTHONPATH": path})
+    """All tests of the plugin on the oldest pytest that is supported."""
+    run_leg(session, "oldest-pytest")
+
+
+@nox.session
+@nox.parametrize("leg", list(LEGS), ids=list(LEGS))
+def versions(session: nox.Session, leg: str) -> None:
+    """Every leg of the table; one of them: `nox -s 'versions(oldest-torch)'`."""
+    run_leg(session, leg)
+
+
+@nox.session
+def random_order(session: nox.Session) -> None:
+    """The tests in an order by chance; `-- --random-order-seed=N` repeats the one that the head of the output names."""
+    session.run("python", "-m", "pytest", "tests", "-n2", "--random-order-bucket=global", *session.posargs)
+
+
+@nox.session
+def xdist(session: nox.Session) -> None:
+    """Rows of parallel runs against those of serial ones, on 10 generated suites for each way of handing out."""
+    env = {"TORCHBASICS_XDIST_SUITES": "10"}
+    session.run("python", "-m", "pytest", "tests/integration/test_xdist.py", "-n2", *session.posargs, env=env)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """How many wrong twins of the deciding code its tests find: [tool.mutmut] in pyproject.toml."""
+    session.run("mutmut", "run", "--max-children", "2", *session.posargs)
+    session.run("mutmut", "results")

@@ -69,7 +69,10 @@ def torch_backend() -> Backend | None:
     """A backend of this torch's accelerator if it is none of the known kinds. Imports torch."""
     import torch
 
-    accelerator = torch.accelerator.current_accelerator()
+    try:
+        accelerator = torch.accelerator.current_accelerator()
+    except RuntimeError:  # torch 2.6, where there is none
+        return None
     if accelerator is None or accelerator.type in known_kinds():
         return None
     from .generic import GenericBackend

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable
 
@@ -12,21 +13,27 @@ import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pytest
 import torch
-import torch._decomp
-import torch._dynamo
-import torch._dynamo.package
-import torch._dynamo.pgo
-import torch._functorch._aot_autograd.autograd_cache
-import torch._inductor.codecache
-import torch._inductor.compile_fx
-import torch._inductor.inductor_prims
-import torch._inductor.runtime.autotune_cache
-import torch._prims
-import torch._refs
-import torch.utils.flop_counter
 
 import pytest_torchbasics
 
+#: As said above; an older torch lacks some of them.
+TORCH_MODULES = (
+    "torch._decomp",
+    "torch._dynamo",
+    "torch._dynamo.package",
+    "torch._dynamo.pgo",
+    "torch._functorch._aot_autograd.autograd_cache",
+    "torch._inductor.codecache",
+    "torch._inductor.compile_fx",
+    "torch._inductor.inductor_prims",
+    "torch._inductor.runtime.autotune_cache",
+    "torch._prims",
+    "torch._refs",
+    "torch.utils.flop_counter",
+)
+for name in TORCH_MODULES:
+    if importlib.util.find_spec(name):
+        importlib.import_module(name)
 torch.compiler.list_backends(exclude_tags=())  # imports those that it lists
 for module in pkgutil.walk_packages(pytest_torchbasics.__path__, "pytest_torchbasics."):
     importlib.import_module(module.name)
