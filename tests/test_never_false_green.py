@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 import re
@@ -54,6 +55,13 @@ LEAKS: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "tf32-of-matmul": (lambda: torch.set_float32_matmul_precision("medium"), "TF32 .*medium, before highest"),
     "autocast": (lambda: enter(torch.autocast("cpu")), "autocast on cpu .True, before False"),
+    "autocast-dtype": (
+        lambda: torch.set_autocast_dtype("cpu", torch.float16),
+        "dtype of autocast on cpu .torch.float16, before torch.bfloat16",
+    ),
+    "autocast-cache": (lambda: torch.set_autocast_cache_enabled(False), "autocast's cache .False, before True"),
+    "sparse": (lambda: torch.sparse.check_sparse_tensor_invariants.enable(), "invariants of sparse tensors"),
+    "directory": (lambda: os.chdir("/"), "the working directory"),
 }
 
 

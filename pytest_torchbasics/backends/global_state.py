@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,12 +72,19 @@ def _value(probe: Probe) -> Any:
         return probe.read()
     except RuntimeError:  # torch has two interfaces to TF32, and refuses to read one that the other overruled
         return "unreadable"
+    except FileNotFoundError:  # the working directory was removed
+        return "gone"
 
 
 def _set_default_device(name: str) -> None:
     import torch
 
     torch.set_default_device(None if name == "cpu" else name)
+
+
+def _set_directory(path: str) -> None:
+    if os.path.isdir(path):
+        os.chdir(path)
 
 
 def _set_anomaly(value: bool) -> None:
@@ -104,7 +112,14 @@ def _probes(generator: bool) -> list[Probe]:
             lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
         ),
         *(_flag(torch.backends.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
-        *(_autocast(kind) for kind in ("cpu", "cuda")),
+        Probe(
+            "checked invariants of sparse tensors",
+            torch.sparse.check_sparse_tensor_invariants.is_enabled,
+            lambda value: torch._C._set_check_sparse_tensor_invariants(value),
+        ),
+        *(probe for kind in ("cpu", "cuda") for probe in (_autocast(kind), _autocast_dtype(kind))),
+        Probe("autocast's cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+        Probe("the working directory", os.getcwd, _set_directory),
         *(Probe(f"TF32 by {switch.title}", switch.read, switch.write) for switch in switches() if readable(switch)),
     ]
     return [*found, _generator()] if generator else found
@@ -124,6 +139,15 @@ def _autocast(kind: str) -> Probe:
         torch.set_autocast_enabled(kind, value)
 
     return Probe(f"autocast on {kind}", lambda: torch.is_autocast_enabled(kind), write)
+
+
+def _autocast_dtype(kind: str) -> Probe:
+    import torch
+
+    def write(value: torch.dtype) -> None:
+        torch.set_autocast_dtype(kind, value)
+
+    return Probe(f"the dtype of autocast on {kind}", lambda: torch.get_autocast_dtype(kind), write)
 
 
 def _generator() -> Probe:

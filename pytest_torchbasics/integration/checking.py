@@ -41,12 +41,12 @@ class Checker(Called):
         from ..checks.running import run_check
         from ..trials import Trial
 
-        self.called = True
         case = self.case
         if tolerance := markers.read(self.node, "tolerance"):
             case = dataclasses.replace(case, tolerance=tolerance)
         trial = Trial(case, self.cell.device, self.cell.dtype, self.cell.mode)
         with recorder_of(self.config).recording(self.cell, self.node.nodeid) as record:
+            self.called = True
             outcome = run_check(
                 trial,
                 self.name,

@@ -20,8 +20,8 @@ def configure(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: an option cannot be used.
     """
-    for function in MARKERS.values():
-        text = (function.__doc__ or "").strip().split("\n")[0].rstrip(".")
+    for name, function in MARKERS.items():
+        text = (function.__doc__ or name).strip().split("\n")[0].rstrip(".")
         config.addinivalue_line("markers", f"{text} (torchbasics)")
     if config.getoption("markers", False):
         register_item_marks(config)

@@ -56,9 +56,9 @@ class Measurer(Called):
         __tracebackhide__ = True
         from ..trials import Trial
 
-        self.called = True
         trial = Trial(self.case, self.cell.device, self.cell.dtype, self.cell.mode)
         with recorder_of(self.config).recording(self.cell, self.node.nodeid) as record:
+            self.called = True
             try:
                 self._refuse_to_disturb()
                 if declared := self._declared():

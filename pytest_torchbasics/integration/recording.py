@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -37,6 +38,9 @@ FOLDER_PATIENCE_S = 120
 #: Outcomes that say already that the test failed.
 FAILURES = ("failed", "error", "xpassed", "crashed", "timeout")
 
+#: Outcomes of a call of ours after which its test cannot be green, whatever it catches.
+ENDING = (*FAILURES, "not_run")
+
 Record = Callable[[Row], None]
 
 #: The key under which an xdist worker tells its controller of a rescued journal.
@@ -57,6 +61,7 @@ class Recorder:
         self.watch = Watch(config, settings_of(config).item_timeout, self._timed_out)
         self._recorded: dict[str, Row] = {}
         self._passed: set[str] = set()
+        self._ending: dict[str, Row] = {}
 
     def _tell(self, line: str) -> None:
         """Print a line past pytest's capture, which keeps to itself what a passing test prints."""
@@ -87,6 +92,8 @@ class Recorder:
     def end(self, row: Row) -> None:
         """Journal the row of a cell."""
         self._recorded[row.nodeid] = row
+        if row.outcome in ENDING:
+            self._ending.setdefault(row.nodeid, row)
         self.journal.end(row)
 
     @pytest.hookimpl(tryfirst=True)
@@ -122,13 +129,30 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """A test of ours that leaves global state changed fails by its name, and the next one starts clean."""
+        """A test of ours fails if it leaves global state changed, or if it caught that its check failed.
+
+        The changes are put back, so that the next test starts clean.
+        """
         if item.nodeid not in self.cells:
             return (yield)
         from ..backends.global_state import put_back
 
+        self._ending.pop(item.nodeid, None)  # of an earlier attempt, where another plugin reruns tests
+        skipped: BaseException | None = None
+        result: object = None
         with put_back(generator=False) as changes:
-            result = yield
+            try:
+                result = yield
+            except (pytest.skip.Exception, pytest.xfail.Exception) as error:
+                skipped = error
+        if ended := self._ending.get(item.nodeid):
+            pytest.fail(
+                f"the test went on after its own call ended as {ended.outcome}: {ended.reason}\n"
+                "  let the failure end the test; declare what is known to fail as known_failure",
+                pytrace=False,
+            )
+        if skipped is not None:
+            raise skipped
         if changes:
             pytest.fail(f"the test leaves global state changed: {', '.join(changes)}", pytrace=False)
         return result
@@ -183,11 +207,19 @@ def recorder_of(config: pytest.Config) -> Recorder:
 
 
 def start(session: pytest.Session) -> None:
-    """Begin to record, if any of the collected items is ours."""
+    """Begin to record, if any of the collected items is ours.
+
+    Raises:
+        pytest.UsageError: Python leaves out assertions, or the results cannot be written.
+    """
     config = session.config
     cells = {item.nodeid: cell for item in session.items if (cell := cell_of(item)) is not None}
     if not cells or config.option.collectonly:
         return
+    if sys.flags.optimize:
+        raise pytest.UsageError(
+            "python -O (or PYTHONOPTIMIZE) leaves out every assert, so tests pass that should fail: run without it"
+        )
     worker = getattr(config, "workerinput", None)
     if (place := isolated.place()) is not None:
         folder, name = RunFolder.open(place[0]), place[1]
