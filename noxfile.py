@@ -4,6 +4,7 @@ Torch is several GB, so no session makes an environment of its own; other versio
 instead. `nox -s versions` (needs 8 GB of disk), `random_order` and `mutants` take longer and run only when asked for.
 """
 
+import importlib.util
 import os
 import shutil
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ def run_leg(session: nox.Session, name: str) -> None:
     session.run("python", "-m", "pytest", *leg.tests, "-n2", *session.posargs, env=env)
 
 
+#: Readers whose own code is Python, which atheris can see into: those of `TARGETS` in tests/fuzz/targets.py.
+FUZZED = ("run.json", "rows.jsonl", "bench.json", "plan.json", "pyproject.toml", "support.toml")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Linter and formatter."""
@@ -97,6 +102,18 @@ def faults_long(session: nox.Session) -> None:
 def oldest(session: nox.Session) -> None:
     """Results, analysis and items on the oldest pytest, pytest-benchmark, pytest-xdist, pandas, pyarrow and numpy."""
     run_leg(session, "oldest")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The readers of result files on far more broken input than `tests` tries: about ten minutes."""
+    session.run("python", "-m", "pytest", "tests/fuzz", "-n2", *session.posargs, env={"TORCHBASICS_FUZZ": "20"})
+    if importlib.util.find_spec("atheris") is None:
+        session.warn("the coverage-guided part is left out: pip install -e '.[fuzz]'")
+        return
+    for target in FUZZED:
+        # Inputs at which a reader failed would be left in the current folder.
+        session.run("python", "-m", "tests.fuzz.coverage_guided", target, "-max_total_time=30", "-verbosity=0")
 
 
 @nox.session

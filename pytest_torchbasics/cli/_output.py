@@ -14,7 +14,7 @@ import click
 
 from ..results.errors import ResultError
 from ..results.files import replace_file
-from ..results.safe import escape_csv, safe_text
+from ..results.safe import escape_csv, printable, safe_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,8 @@ def write(text: str, out: Path | None, format_: str) -> None:
             text = to_ascii(text)
         data = text.encode(sys.stdout.encoding or "ascii")
     else:
-        data = text.encode("utf-8")
+        # A table keeps every character of a text, for who reads it; a terminal would obey some of them.
+        data = (printable(text) if sys.stdout.isatty() else text).encode("utf-8")
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

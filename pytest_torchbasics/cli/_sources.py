@@ -13,7 +13,7 @@ from ..results.errors import ResultError
 from ..results.load import load, local, sources
 from ..results.merge import PLACEHOLDER
 from ..results.remote import is_url
-from ..results.safe import safe_text
+from ..results.safe import is_there, safe_text
 from ..results.store import RunFolder, status_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
     if word == "latest":
         return _latest(results)
     path = local(word)
-    if _exists(path):
+    if is_there(path):
         is_root = path.is_dir() and not (path / RUN_JSON).exists() and (path / "runs").is_dir()
         return _latest(path) if single and is_root else [path]
     folder = results / "runs"
@@ -93,16 +93,8 @@ def find_runs(word: str, results: Path, single: bool = False) -> list[Path]:
     raise ResultError(f"{safe_text(word)!r} is no path, and no run of {folder} begins so{there}")
 
 
-def _exists(path: Path) -> bool:
-    """True if there is such a path; what is too long for one is none."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def _split(argument: str) -> list[str]:
-    if is_url(argument) or _exists(Path(argument)) or "," not in argument:
+    if is_url(argument) or is_there(Path(argument)) or "," not in argument:
         return [argument]
     return [word for word in argument.split(",") if word]
 

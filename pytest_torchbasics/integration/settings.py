@@ -12,12 +12,14 @@ import pytest
 
 from ..modes import parse_modes
 from ..results.remote import is_url, mirror_of
+from ..results.safe import check_name, is_there, safe_text
 from .options import FOREIGN, OPTIONS
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 DEVICES: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: How much of what was given stands in a message about it.
+SHOWN = 200
 T = TypeVar("T")
 
 
@@ -126,12 +128,12 @@ class _Value(NamedTuple):
         given = config.getoption(option.dest, None)
         if given is not None and given is not False:
             text = ",".join(given) if isinstance(given, list) else str(given)
-            return cls(f"--{name}={text}", text, True)
+            return cls(f"--{name}={_shown(text)}", text, True)
         written = config.getini(option.dest) if option.ini else None
         if written is None or written == "":
             return cls(f"--{name}", None, False)
         text = ",".join(written) if isinstance(written, list) else str(written)
-        return cls(f"{option.dest} = {text} (in the configuration file)", text, False)
+        return cls(f"{option.dest} = {_shown(text)} (in the configuration file)", text, False)
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -139,6 +141,11 @@ class _Value(NamedTuple):
         if self.text is None:
             return None
         return tuple(name for part in re.split(r"[,\n]", self.text) if (name := part.strip()))
+
+
+def _shown(text: str) -> str:
+    """What was given, in a message: one line that drives no terminal."""
+    return safe_text(text.strip().replace("\n", ","))[:SHOWN]
 
 
 def _foreign(
@@ -253,7 +260,7 @@ def _results(config: pytest.Config, value: _Value) -> Path | None:
         return mirror_of(value.text)
     base = config.invocation_params.dir if value.from_command_line else config.rootpath
     path = (base / value.text).absolute()
-    if path.exists() and not path.is_dir():
+    if is_there(path) and not path.is_dir():
         raise pytest.UsageError(f"{value.source}: {path} is a file, not a folder")
     return path
 
@@ -282,13 +289,16 @@ def _item_timeout(value: _Value) -> float:
 
 
 def _leg(value: _Value) -> str:
-    if value.text is not None and not _NAME.fullmatch(value.text):
-        raise pytest.UsageError(f"{value.source}: use 1 to 64 letters, digits, dots, dashes or underscores")
-    return value.text or ""
+    if value.text is not None:
+        try:
+            return check_name(value.text, "the leg")
+        except ValueError as error:
+            raise pytest.UsageError(f"{value.source}: {error}") from None
+    return ""
 
 
 def _shard(value: _Value) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)/(\d+)", value.text or "")
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", value.text or "")
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise pytest.UsageError(f"{value.source}: write K/N with 1 <= K <= N, such as 2/4")
     return int(found[1]), int(found[2])

@@ -16,7 +16,7 @@ from ..results.collect import RUN_JSON
 from ..results.errors import ResultError
 from ..results.files import replace_file, to_json
 from ..results.load import load
-from ..results.safe import PARQUET_BYTES, check_name, read_bytes
+from ..results.safe import PARQUET_BYTES, check_name, is_there, read_bytes
 from ..results.store import ROWS_PARQUET, SAMPLES_PARQUET, RunFolder, status_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def keep(sources: Sequence[Path], history: Path) -> list[Path]:
         ResultError: one cannot be read or written.
     """
     for source in sources:
-        if not source.is_dir():
+        if not is_there(source) or not source.is_dir():
             raise ResultError("is no folder of runs", source)
     kept = []
     for path in sorted(record.parent for source in sources for record in source.rglob(RUN_JSON)):
@@ -136,6 +136,8 @@ def _drop_oldest(history: Path) -> None:
 
 def _runs(history: Path) -> list[tuple[Path, tuple[str, ...]]]:
     """The runs that are kept and the place of each, the newest first: their ids sort by time."""
+    if not is_there(history):
+        return []
     paths = sorted((path.parent for path in (history / "runs").glob(f"*/{RUN_JSON}")), reverse=True)
     records = ((path, RunFolder.open(path).read()) for path in paths)
     return [(path, tuple(str(record.get(name) or "") for name in PLACE)) for path, record in records]

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import safe
 from .errors import ResultError
-from .rows import TEXT_LENGTH
+from .rows import KINDS, TEXT_LENGTH
 from .schema import CATEGORIES, KEYS, METADATA, VERSION, MetricColumn, arrow_types, metric_of
 from .table import unreadable
 
@@ -66,8 +66,12 @@ class Columns:
             raise
         except Exception as error:  # Arrow raises a dozen types, and others, for one broken byte
             raise unreadable(self.path, error) from None
+        if len(found) != self.count:
+            raise ResultError(f"has {self.count:,} rows, but {len(found):,} in its column {name!r:.60}", self.path)
         if name in REQUIRED and found.null_count:
             raise ResultError(f"has rows without a key: {name}", self.path)
+        if name == "kind":
+            _check_kinds(found, self.path)
         return found
 
     def table(self) -> Any:
@@ -148,13 +152,20 @@ def check_metadata(file: Any, path: Path, size: int) -> None:
         raise ResultError(f"has {metadata.num_rows:,} rows; at most {safe.ROWS:,} are read", path)
     if metadata.num_columns > safe.COLUMNS:
         raise ResultError(f"has {metadata.num_columns:,} columns; at most {safe.COLUMNS:,} are read", path)
-    unpacked = 0
-    for group in range(metadata.num_row_groups):
-        for column in range(metadata.num_columns):
-            unpacked += metadata.row_group(group).column(column).total_uncompressed_size
+    # Asking each column for its own size ends the process in Arrow 26 where a byte of its statistics is broken.
+    unpacked = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     too_dense = unpacked > safe.RATIO_MATTERS_FROM and unpacked > safe.UNPACKED_RATIO * size
     if unpacked > safe.UNPACKED_BYTES or too_dense:
         raise ResultError(f"{size / safe.MIB:.1f} MiB would unpack to {unpacked / safe.MIB:,.0f} MiB: refused", path)
+
+
+def _check_kinds(column: Any, path: Path) -> None:
+    """Refuse rows of a kind that there is not, before they are merged with others."""
+    import pyarrow.compute as pc
+
+    found = {str(kind) for chunk in column.chunks for kind in pc.unique(chunk).to_pylist()}
+    if others := sorted(found.difference(KINDS)):
+        raise ResultError(f"has rows of the kind {others[0]!r:.60}; there are {', '.join(KINDS)}", path)
 
 
 def _check_length(column: Any, path: Path) -> None:

@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .errors import ResultError
+from .safe import MIB, check_size
 
 #: Where the cache is kept, instead of the user's folder for such files.
 CACHE_VARIABLE = "TORCHBASICS_CACHE"
@@ -45,7 +47,10 @@ def replace_file(path: Path, data: bytes) -> None:
 
 def to_json(value: Any) -> bytes:
     """Strict JSON, one key a line; what is no plain value becomes text."""
-    return (json.dumps(value, indent=1, allow_nan=False, default=str) + "\n").encode()
+    # What UTF-8 cannot hold, such as the bytes of an argument in another encoding, becomes a question mark.
+    return (json.dumps(value, indent=1, allow_nan=False, default=str, ensure_ascii=False) + "\n").encode(
+        errors="replace"
+    )
 
 
 def cache_folder() -> Path:
@@ -60,6 +65,24 @@ def cache_folder() -> Path:
 def sha256(data: bytes) -> str:
     """The hash of a file's content."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of(paths: Iterable[Path], limit: int) -> str:
+    """The hash of the content of files, one after the other, each of at most `limit` bytes.
+
+    Raises:
+        ResultError: one cannot be read or is too large.
+    """
+    found = hashlib.sha256()
+    for path in paths:
+        check_size(path, limit)
+        try:
+            with path.open("rb") as file:
+                while block := file.read(MIB):
+                    found.update(block)
+        except OSError as error:
+            raise ResultError(f"cannot be read: {error.strerror or error}", path) from None
+    return found.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -167,7 +167,8 @@ def _column(values: list[str], name: str, type_: Any, path: Path) -> Any:
         return pa.array([{"true": True, "false": False}.get(value.lower()) for value in values], type_)
     numbers = [_number(value, name, path) for value in values]
     if pa.types.is_integer(type_):
-        return pa.array([None if number is None else int(number) for number in numbers], type_)
+        whole = [None if number is None else _short(number, name, path) for number in numbers]
+        return pa.array(whole, type_)
     return pa.array(numbers, type_)
 
 
@@ -178,6 +179,12 @@ def _number(value: str, name: str, path: Path) -> float | None:
         found = float(value)
         return None if math.isnan(found) else found
     raise ResultError(f"the column {name!r} must hold numbers, found {value!r:.60}", path)
+
+
+def _short(number: float, name: str, path: Path) -> int:
+    if not number.is_integer() or abs(number) >= 1 << 31:  # false for an infinite one too
+        raise ResultError(f"the column {name!r} must hold whole numbers of at most 32 bits, found {number!r}", path)
+    return int(number)
 
 
 def _metric(name: str) -> MetricColumn:

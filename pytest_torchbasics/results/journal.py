@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ResultError
-from .rows import Cell, Row, cell_from_json
-from .safe import JOURNAL_BYTES, LINE_BYTES, check_size, parse_json
+from .rows import Cell, Row, cell_from_json, text
+from .safe import JOURNAL_BYTES, LINE_BYTES, check_size, is_schema, parse_json
 
 SCHEMA = 1
 #: fsync guards against a dead machine, not a dead process, and can take milliseconds: once a second is enough.
@@ -72,7 +72,7 @@ class Journal:
 
     def start(self, cell: Cell, nodeid: str = "", until: str = "end") -> None:
         """Write that a cell is begun: it is in flight until its row is written, or `done` tells (`until="done"`)."""
-        self._append(_line("start", {"cell": vars(cell), "nodeid": str(nodeid), "until": until}))
+        self._append(_line("start", {"cell": vars(cell), "nodeid": text(nodeid), "until": until}))
 
     def end(self, row: Row) -> None:
         """Write how a cell ended."""
@@ -80,7 +80,7 @@ class Journal:
 
     def done(self, cell: Cell, nodeid: str = "") -> None:
         """Write that nothing of a cell runs any more."""
-        self._append(_line("done", {"cell": vars(cell), "nodeid": str(nodeid)}))
+        self._append(_line("done", {"cell": vars(cell), "nodeid": text(nodeid)}))
 
     def close(self) -> None:
         """Write everything through to the disk and close the file; a second call does nothing.
@@ -256,7 +256,7 @@ class _NewerSchema(ResultError):
 
 def _checked_header(event: dict[str, Any], path: Path, line: int) -> dict[str, Any]:
     schema = event.get("schema")
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if not is_schema(schema, SCHEMA):
         raise _NewerSchema(
             f"written with schema {schema!r:.20}, this version reads up to {SCHEMA}: "
             "pip install --upgrade pytest-torchbasics",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from .collect import RUN_JSON, collect
 from .errors import ResultError
-from .files import sha256
+from .files import sha256_of
 from .journal import read_journal
 from .rows import Row
-from .safe import read_bytes
+from .safe import PARQUET_BYTES, is_there
 from .store import ROWS_PARQUET, RunFolder, status_of
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def sources(path: Source) -> list[Path]:
     """
     paths = [path] if isinstance(path, (str, Path)) else list(path)
     found = [source for item in paths for source in _expand(local(item))]
-    unique = list(dict.fromkeys(source.resolve() for source in found))
+    unique = list(dict.fromkeys(Path(os.path.realpath(source)) for source in found))
     if not unique:
         raise ResultError("no results were given: name a run folder, a results folder, or a file")
     return unique
@@ -71,7 +72,7 @@ def local(path: str | Path) -> Path:
 
 
 def _expand(path: Path) -> Sequence[Path]:
-    if not path.exists():
+    if not is_there(path):
         raise ResultError("is not there", path)
     if not path.is_dir() or (path / RUN_JSON).exists():
         return [path]
@@ -88,13 +89,13 @@ def read_columns(path: Path) -> Columns:
     Raises:
         ResultError: it cannot be read.
     """
-    from .columns import columns_of, open_parquet
+    from .columns import columns_of
     from .importing import read_benchmark_json, read_csv
 
     if path.is_dir():
         return _of_folder(RunFolder.open(path))
     if path.suffix == ".parquet":
-        return open_parquet(path)
+        return _of_parquet(path)
     if path.suffix == ".jsonl":
         return _of_journal(path)
     if path.name == RUN_JSON:
@@ -111,14 +112,30 @@ def read_columns(path: Path) -> Columns:
     )
 
 
+def _of_parquet(path: Path) -> Columns:
+    """A table; one that still stands in the folder of its run must be the one that the run wrote."""
+    is_of_run = path.name == ROWS_PARQUET and (path.parent / RUN_JSON).is_file()
+    return _written(path, _entry(RunFolder.open(path.parent)) if is_of_run else None)
+
+
 def _of_folder(folder: RunFolder) -> Columns:
+    path = folder.path / ROWS_PARQUET
+    entry = _entry(folder)
+    if entry is None or not path.exists():
+        return _from_journals(folder, folder.journals())
+    return _written(path, entry)
+
+
+def _entry(folder: RunFolder) -> Mapping[str, Any] | None:
+    """What run.json says of the table that the run wrote."""
+    entry: Mapping[str, Any] | None = (folder.read().get("files") or {}).get(ROWS_PARQUET)
+    return entry
+
+
+def _written(path: Path, entry: Mapping[str, Any] | None) -> Columns:
     from .columns import open_parquet
 
-    path = folder.path / ROWS_PARQUET
-    entry = (folder.read().get("files") or {}).get(ROWS_PARQUET)
-    if not isinstance(entry, dict) or not path.exists():
-        return _from_journals(folder, folder.journals())
-    if sha256(read_bytes(path, 1 << 40)) != entry.get("sha256"):
+    if entry is not None and sha256_of([path], PARQUET_BYTES) != entry.get("sha256"):
         raise ResultError(
             f"is not the file that the run wrote (its hash differs). The journal beside it has the rows: "
             f"delete {path.name} and load the folder again",

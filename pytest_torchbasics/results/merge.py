@@ -19,10 +19,10 @@ from typing import Any
 
 from .collect import RUN_JSON, planned_cells
 from .errors import ResultError
-from .files import replace_file, sha256, to_json
+from .files import replace_file, sha256, sha256_of, to_json
 from .plan import Expected, Plan
 from .rows import Cell, Row
-from .safe import check_name, read_bytes
+from .safe import JOURNAL_BYTES, check_name, is_there
 from .store import LATEST, ROWS_PARQUET, SAMPLES_PARQUET, SCHEMA, RunFolder, ci_run, seal, status_of
 
 RUNS, SUPERSEDED = "runs", "superseded"
@@ -147,7 +147,7 @@ def merge(sources: Sequence[Path], out: Path, plan: Plan | None = None) -> Merge
     states = [(run_id, str(record.get("status"))) for run_id, record in records.items() if "placeholder" not in record]
     return Merged(
         runs=ids,
-        rows=sum(int(record["files"][ROWS_PARQUET]["rows"]) for record in records.values()),
+        rows=sum(_rows_told(record) for record in records.values()),
         duplicates=len(given) - len({run.folder.run_id for run in given}),
         superseded=tuple(sorted(run.folder.run_id for run in superseded if not run.is_placeholder)),
         expected=0 if plan is None else len(plan.legs),
@@ -155,6 +155,12 @@ def merge(sources: Sequence[Path], out: Path, plan: Plan | None = None) -> Merge
         removed=removed,
         unfinished=tuple(sorted((run_id, status) for run_id, status in states if status != "complete")),
     )
+
+
+def _rows_told(record: Mapping[str, Any]) -> int:
+    """How many rows a run.json says that its table has; it may say nothing."""
+    entry = (record.get("files") or {}).get(ROWS_PARQUET) or {}
+    return int(entry.get("rows") or 0)
 
 
 def _united(runs: Iterable[Found]) -> list[Found]:
@@ -202,7 +208,7 @@ def _of(highest: Mapping[tuple[str, str, str, str], int], run: Found) -> set[int
 
 
 def _runs_of(source: Path, workshop: Path) -> list[Found]:
-    if not source.exists():
+    if not is_there(source):
         raise ResultError("is not there", source)
     if source.is_dir():
         return list(_folders(source))
@@ -235,8 +241,7 @@ def _found(path: Path, place: Path | None = None) -> Found:
     entry = (record.get("files") or {}).get(ROWS_PARQUET)
     if isinstance(entry, dict) and (path / ROWS_PARQUET).is_file():
         return Found(folder, record, str(entry.get("sha256")), place or path)
-    journals = b"".join(read_bytes(journal, 1 << 40) for journal in folder.journals())
-    return Found(folder, record, sha256(journals), place or path)
+    return Found(folder, record, sha256_of(folder.journals(), JOURNAL_BYTES), place or path)
 
 
 # Writing

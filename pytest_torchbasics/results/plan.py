@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import ResultError
 from .rows import Cell, cell_from_json
-from .safe import read_json
+from .safe import is_schema, read_json
 
 SCHEMA = 1
 
@@ -54,7 +54,7 @@ def read_plan(path: Path) -> Plan:
     found = read_json(path)
     if not isinstance(found, dict) or not isinstance(found.get("legs"), list):
         raise ResultError("is no plan: it must be an object with a list of 'legs'", path)
-    if not isinstance(found.get("schema"), int) or found["schema"] > SCHEMA:
+    if not is_schema(found.get("schema"), SCHEMA):
         raise ResultError(
             f"written with schema {found.get('schema')!r:.20}, this version reads up to {SCHEMA}: "
             "pip install --upgrade pytest-torchbasics",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -33,8 +34,11 @@ NESTING = 100
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
-#: A dash or plus is markup only where a line begins.
-_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~<>&$]|^[+-])")
+#: A dash, plus, equals sign or number is markup only where a line begins.
+_MARKDOWN = re.compile(r"([\\`*_\[\]()#|~<>&$]|^[+=-]|(?<=^\d)\.|(?<=^\d\d)\.)")
+#: What GitHub makes a link of wherever it stands.
+_LINK = re.compile(r"(?i)\b(https?:|ftp:|mailto:|xmpp:|www\.)")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
@@ -60,6 +64,17 @@ def safe_text(value: object) -> str:
     return "".join(_shown(character) for character in string)
 
 
+def printable(text: str) -> str:
+    """Lines that cannot drive a terminal."""
+    return re.sub(r"[^\n\t]+", lambda found: safe_text(found[0]), text.replace("\r\n", "\n"))
+
+
+def without_home(value: object) -> str:
+    """Text in which the home folder, which tells who the user is, is `~`."""
+    home = os.path.expanduser("~").rstrip(os.sep)
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", str(value)) if home else str(value)
+
+
 def without_commands(line: str) -> str:
     """A line of the same width that no CI takes for a command (`::error::`, `##[error]` in GitHub's log)."""
     return re.sub(r"^(\s*):(?=:)", r"\1.", line).replace("##[", "#.[")
@@ -72,9 +87,9 @@ def escape_html(value: object) -> str:
 
 def escape_markdown(value: object) -> str:
     """Text for a cell or a line of Markdown; no markup, mention or issue link comes alive."""
-    escaped = _MARKDOWN.sub(r"\\\1", safe_text(value)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    escaped = _MARKDOWN.sub(r"\\\g<0>", safe_text(value).strip()).replace("\\<", "&lt;").replace("\\>", "&gt;")
     escaped = escaped.replace("\\&", "&amp;").replace("@", "@\u200b")
-    return re.sub(r"(?i)(https?):", "\\1\u200b:", escaped)
+    return _LINK.sub(lambda found: f"{found[0][:-1]}\u200b{found[0][-1]}", escaped)
 
 
 def escape_csv(value: object) -> str:
@@ -89,7 +104,7 @@ def unescape_csv(value: str) -> str:
 
 
 def parse_json(data: bytes, path: Path | None = None, line: int | None = None) -> Any:
-    """Strict JSON: no duplicate keys, no NaN, no numbers beyond a float, bounded nesting.
+    """Strict JSON: no duplicate keys, no NaN, no numbers beyond a float, bounded nesting, no half characters.
 
     Raises:
         ResultError: it is not that.
@@ -97,7 +112,10 @@ def parse_json(data: bytes, path: Path | None = None, line: int | None = None) -
     try:
         string = data.decode("utf-8")
         _check_nesting(string)
-        return json.loads(string, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float)
+        found = json.loads(string, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float)
+        if _SURROGATE.search(string):  # of a pair, which is one character, or alone, which is none
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+        return found
     except (ValueError, RecursionError) as error:
         raise ResultError(f"not valid JSON: {str(error)[:200]}", path, line) from None
 
@@ -140,6 +158,19 @@ def read_bytes(path: Path, limit: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ResultError(f"cannot be read: {error.strerror or error}", path) from None
+
+
+def is_schema(value: object, newest: int) -> bool:
+    """True for the number of a schema from 1 to the newest one that is read."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= newest
+
+
+def is_there(path: Path) -> bool:
+    """True if there is such a path; what is too long for one, or goes in circles, is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def check_size(path: Path, limit: int) -> int:

@@ -25,11 +25,12 @@ from typing import Any
 from .collect import RUN_JSON, collect, planned_cells
 from .environment import env_id, environment, machine_key
 from .errors import ResultError
-from .files import replace_file, sha256, to_json
+from .files import replace_file, sha256, sha256_of, to_json
 from .journal import read_journal
 from .process import identity, is_alive
+from .record import check_record
 from .rows import CELL_KEYS, OUTCOMES, Cell
-from .safe import check_name, read_bytes, read_json
+from .safe import PARQUET_BYTES, check_name, is_schema, read_json, without_home
 
 SCHEMA = 1
 ROWS_PARQUET, SAMPLES_PARQUET, LATEST = "rows.parquet", "samples.parquet", "LATEST"
@@ -99,7 +100,7 @@ class RunFolder:
                 "run_id": run_id,
                 "status": "running",
                 "started_at": _now(),
-                "argv": [str(word) for word in argv],
+                "argv": [without_home(word) for word in argv],
                 "settings": dict(settings or {}),
                 "leg": leg,
                 "shard": shard,
@@ -154,7 +155,7 @@ class RunFolder:
         """The content of run.json.
 
         Raises:
-            ResultError: it is not there, not readable, or of a newer version.
+            ResultError: it is not there, not readable, of a newer version, or a field of it is of the wrong type.
         """
         path = self.path / RUN_JSON
         if not path.exists():
@@ -162,12 +163,13 @@ class RunFolder:
         record = read_json(path)
         if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
             raise ResultError("is not the record of a run: it has no 'run_id'", path)
-        if not isinstance(record.get("schema"), int) or record["schema"] > SCHEMA:
+        if not is_schema(record.get("schema"), SCHEMA):
             raise ResultError(
                 f"written with schema {record.get('schema')!r:.20}, this version reads up to {SCHEMA}: "
                 "pip install --upgrade pytest-torchbasics",
                 path,
             )
+        check_record(record, path)
         return record
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -292,7 +294,7 @@ def _is_there(path: Path) -> bool:
 
 def _differs(path: Path, entry: Mapping[str, Any]) -> bool:
     try:
-        return sha256(read_bytes(path, 1 << 40)) != entry.get("sha256")
+        return sha256_of([path], PARQUET_BYTES) != entry.get("sha256")
     except ResultError:
         return True
 

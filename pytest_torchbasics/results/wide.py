@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .columns import Columns, stacked
-from .errors import ResultError
-from .rows import KINDS
 from .schema import (
     CATEGORIES,
     FIRST_COLUMNS,
@@ -126,10 +124,6 @@ def _words(column: Any, name: str) -> Any:
     used[flat] = True  # a missing one is -1, the last
     present = {str(word or "") for word, there in zip(words, used, strict=False) if there}
     categories = sorted(present | ({""} if used[-1] else set()))
-    if name == "kind" and not present <= set(KINDS):
-        raise ResultError(
-            f"a row is of the kind {sorted(present.difference(KINDS))[0]!r:.60}; there are {', '.join(KINDS)}"
-        )
     if name in ORDERED:
         categories = ordered_values(name, categories)
     places = {word: place for place, word in enumerate(categories)}

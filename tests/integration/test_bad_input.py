@@ -29,7 +29,7 @@ from .conftest import TESTS, Run
         ("--checks=,", "*no check is selected*"),
         ("--shard=3/2", "*--shard=3/2: write K/N with 1 <= K <= N*"),
         ("--shard=a", "*write K/N*"),
-        ("--leg=a b", "*--leg=a b: use 1 to 64 letters*"),
+        ("--leg=a b", "*--leg=a b: the leg 'a b' cannot be used as a name: *letters*at most 64 long*"),
         ("--timer-quality=perfect", "*there are: quick, standard, precise*"),
         ("--results=cases.py", "*cases.py is a file, not a folder*"),
     ],
@@ -76,6 +76,8 @@ MARKERS = {
 
 CASES = {
     "layer('a b', nn.ReLU)": "*case name 'a b'*",
+    "layer('größe', nn.ReLU)": "*case name 'größe'*",
+    "layer('../x', nn.ReLU, 3)": "*case name '../x'*",
     "layer('x', nn.ReLU, Tensor('N'), output=('M',))": "*case 'x': output= uses the symbol 'M'*",
     "layer('x', nn.ReLU, Tensor('N'), sizes={'M': 3})": "*case 'x': sizes= names 'M'*",
     "layer('x', nn.ReLU, Tensor('N'), sizes={'N': -3})": "*a size is an int >= 0, got -3*",

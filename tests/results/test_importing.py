@@ -41,7 +41,7 @@ def test_a_csv_gives_back_what_was_written(tmp_path: Path) -> None:
             "kind,case,outcome,median_s\ntiming,a,passed,fast\n",
             "'median_s' must be numbers|must hold numbers, found 'fast'",
         ),
-        ("kind,case,outcome\nnonsense,a,passed\n", "a row is of the kind 'nonsense'"),
+        ("kind,case,outcome\nnonsense,a,passed\n", "has rows of the kind 'nonsense'"),
     ],
 )
 def test_a_csv_that_is_no_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
