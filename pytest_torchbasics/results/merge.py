@@ -265,7 +265,9 @@ def _workshop(out: Path) -> Any:
 def _place(run: Found, root: Path, workshop: Path) -> None:
     """The run as a folder of `root`, whole or not at all."""
     target = root / run.folder.run_id
-    if RunFolder.is_at(target) and _found(target).digest == run.digest:
+    is_there = RunFolder.is_at(target) and _found(target).digest == run.digest
+    # One that was killed is finished now; one that goes on is its own process's to finish.
+    if is_there and ((target / ROWS_PARQUET).is_file() or status_of(target) == "running"):
         return
     copy = workshop / f"{run.folder.run_id}-{secrets.token_hex(4)}"
     copy.mkdir()

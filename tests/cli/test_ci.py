@@ -135,9 +135,10 @@ def test_the_pipeline_runs_here_by_the_steps_of_the_workflow(project: Path, monk
     assert ran == [
         ("correctness, in parallel", leg),
         ("speed, one after the other", leg),
+        ("verify", leg),
         *((name, None) for name in ("merge", "matrix", "changes", "report", "history")),
     ]
-    assert (done.code, "2 of 7 steps failed" in done.last_line) == (4, True)
+    assert (done.code, "2 of 8 steps failed" in done.last_line) == (4, True)
     assert "not here: it needs Python 3.99" in done.err
     (folder,) = [path for path in (project / "torchbasics-ci").iterdir() if path.is_dir()]
     assert [entry["leg"] for entry in json.loads((folder / "plan.json").read_text())["legs"]] == [leg]
@@ -160,7 +161,8 @@ def test_a_step_runs_in_bash_with_the_variables_of_its_job(
     config = parse_config({"devices": [{"device": "cpu", "speed": False}]})
     local.make_folder(project / "ci" / "id")
     jobs = plan(config, "full")
-    (done,) = local.run_legs(jobs, config, project / "ci" / "id", in_parallel=False)
+    done, verified = local.run_legs(jobs, config, project / "ci" / "id", in_parallel=False)
+    assert (verified.name, verified.code) == ("verify", 2)  # that step left no run
     assert done == local.Done(f"{jobs[0].leg} (1/1)", "x", 1)
     first, version = (project / "ci" / "id" / "told").read_text().splitlines()
     assert first == f"{jobs[0].leg}||{project}/ci/id/in/{jobs[0].leg}-1-1-a1|{name or 'id'}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.results.making import begun_run, check_cell, checked, timed, timing_cell, write_run
+from pytest_torchbasics.results.store import RunFolder
+from tests.results.making import RECORD, begun_run, check_cell, checked, timed, timing_cell, write_run
 
 from .test_commands import torchbasics
 
@@ -56,3 +57,24 @@ def test_a_contradiction_is_exit_3_and_nonsense_exit_2(tmp_path: Path) -> None:
     assert torchbasics("merge", tmp_path / "no", "--out", tmp_path / "out").code == 2
     assert torchbasics("merge", tmp_path / "1", "--out", tmp_path / "out", "--expect", tmp_path / "no.json").code == 2
     assert torchbasics("merge", "--out", tmp_path / "out").code == 2
+
+
+def test_a_killed_run_that_is_in_the_folder_already_is_finished(tmp_path: Path) -> None:
+    killed = begun_run(tmp_path / "out", ROWS, check_cell("c"))
+    write_run(tmp_path / "in", ROWS)
+    done = torchbasics("merge", tmp_path / "in", "--out", tmp_path / "out")
+    assert done.code == 4
+    assert f"run {killed.name} is crashed" in done.out
+    assert "2 runs, 5 rows" in done.out
+    assert (killed / "rows.parquet").is_file()
+
+
+def test_a_run_that_goes_on_in_the_folder_is_left_alone(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "out", record=RECORD)
+    folder.write_plan([row.cell for row in ROWS])
+    write_run(tmp_path / "in", ROWS)
+    before = {path: path.stat().st_ino for path in folder.path.iterdir()}
+    done = torchbasics("merge", tmp_path / "in", "--out", tmp_path / "out")
+    assert done.code == 4
+    assert f"run {folder.run_id} is running" in done.out
+    assert {path: path.stat().st_ino for path in folder.path.iterdir()} == before

@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import sys
 import tempfile
 import threading
@@ -59,6 +60,7 @@ def answer(number: int) -> None:
 
 def run(asked: dict[str, Any]) -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of xdist that started us ignores it
     os.chdir(asked["folder"])
     os.environ.update(asked["environment"])
     tempfile.tempdir = None  # it was found for the server

@@ -19,11 +19,18 @@ from .running import PATIENCE_S, PROJECT, Server, verify
 TESTS = 40
 MANY = PROJECT.replace("for name in CASES", f"for name in map('case{{:02}}'.format, range({TESTS}))")
 
+#: However late the kill comes, it comes before the end.
+MANY += """
+def test_that_waits_to_be_killed():
+    import time
+    time.sleep(600)
+"""
+
 
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_a_run_that_is_killed_loses_no_acknowledged_row(server: Server, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    count, delay = chance.randrange(1, TESTS), chance.uniform(0, 0.005)
+    count, delay = chance.randint(1, TESTS), chance.uniform(0, 0.005)
 
     def kill(witnesses: Path, pid: int) -> None:
         deadline = time.monotonic() + PATIENCE_S

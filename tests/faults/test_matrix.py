@@ -60,12 +60,16 @@ def struck(fault: Fault, phase: str, workers: int, left: Left) -> None:
 
 def ended_as_it_must(fault: Fault, phase: str, workers: int, outcomes: dict[str, str], acknowledged: set[str]) -> None:
     victim, others = outcomes[VICTIM], {outcomes[case] for case in OTHERS}
+    beside = {"crashed"} if workers else set()  # what the other worker was at when the run ended
     if fault.ends == "dies":
         assert victim in IN_FLIGHT[phase]
-        assert others == ({"passed"} if workers and fault.alone else {"passed", "not_run"})
+        if workers and fault.alone:
+            assert others == {"passed"}
+        else:
+            assert others <= {"passed", "not_run", *beside}
     elif fault.ends == "stops":
         assert victim in ("not_run", "error") or VICTIM in acknowledged
-        assert others <= {"passed", "not_run"}
+        assert others <= {"passed", "not_run", *beside}
     else:
         assert others == {"passed"}
         assert acknowledged >= OTHERS

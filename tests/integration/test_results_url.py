@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pytest_torchbasics.cli import main
 from pytest_torchbasics.results import ResultError
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.remote import mirror_of
@@ -63,3 +65,21 @@ def test_a_run_that_cannot_be_published_is_red_and_kept(
     assert result.ret == 3
     result.stdout.fnmatch_lines(["*the results could not be finished: file://*/storage cannot be reached*"])
     assert len(load(mirror_of(url))) == 1
+
+
+def test_a_run_that_is_killed_is_found_under_its_url_here_and_merge_publishes_it(
+    run: Run, pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"file://{tmp_path}/storage"
+    pytester.makepyfile(test_it=TEST)
+    assert run("-k", "linear", "--checks=shape", f"--results={url}").ret == 0
+    pytester.makepyfile(test_it=TEST.replace("check()", "check(); __import__('os')._exit(0)"))
+    assert run("--checks=shape", f"--results={url}", apart=True).ret == 0
+    assert len(list((tmp_path / "storage" / "runs").iterdir())) == 1
+    assert sorted(load(url)["outcome"]) == ["not_run", "passed", "passed"]
+    done = CliRunner().invoke(main, ["merge", url, "--out", url])
+    assert done.exit_code == 4, done.output
+    assert len(list((tmp_path / "storage" / "runs").iterdir())) == 2
+    monkeypatch.setenv("TORCHBASICS_CACHE", str(tmp_path / "another machine"))
+    assert sorted(load(url)["outcome"]) == ["not_run", "passed", "passed"]
+    assert CliRunner().invoke(main, ["verify", url]).exit_code == 4

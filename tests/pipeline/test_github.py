@@ -171,7 +171,7 @@ def runner(project: Path) -> tuple[Runner, dict[str, Any]]:
 
 def test_the_shell_steps_of_all_jobs_do_what_they_say(project: Path) -> None:
     run, entry = runner(project)
-    for name in ("correctness, in parallel", "speed, one after the other", "annotations"):
+    for name in ("correctness, in parallel", "speed, one after the other", "verify", "annotations"):
         done = run.run("leg", name, entry)
         assert done.returncode == 0, f"{name}\n{done.stdout}{done.stderr}"
     assert done.stdout == ""
@@ -224,6 +224,19 @@ def test_each_worker_of_a_machine_with_gpus_sees_its_own_one(project: Path) -> N
     done = run.run("leg", "correctness, in parallel", {**entry, "workers": workers})
     assert done.returncode == 0, done.stdout
     assert [(project / name).read_text() for name in ("gw0", "gw1")] == ["0", "1"]
+
+
+def test_a_test_that_ends_pytest_with_0_turns_the_leg_red(project: Path) -> None:
+    run, entry = runner(project)
+    entry |= {"workers": "-n 0", "pytest": ""}
+    (project / "conftest.py").write_text(
+        "import os\ndef pytest_runtest_logreport(report):\n    report.when == 'call' and os._exit(0)\n"
+    )
+    done = run.run("leg", "correctness, in parallel", entry)
+    assert done.returncode == 0, done.stdout
+    done = run.run("leg", "verify", entry)
+    assert done.returncode == 4
+    assert "did not run to their end" in done.stderr
 
 
 def test_a_failed_check_fails_its_step_and_is_annotated(project: Path) -> None:

@@ -190,6 +190,19 @@ def test_a_row_that_cannot_be_written_goes_to_a_rescue_file_at_once(
     book.rescued.unlink()
 
 
+def test_a_journal_that_is_deleted_after_its_last_row_is_rescued_when_it_is_closed(tmp_path: Path) -> None:
+    told: list[str] = []
+    book = Journal(tmp_path / "rows.jsonl", told.append)
+    book.header("run")
+    book.end(ROWS[0])
+    delete_file(book)
+    book.close()
+    assert book.rescued is not None
+    assert read_journal(book.rescued).rows == (ROWS[0],)
+    assert f"rows go to {book.rescued}" in told[0]
+    book.rescued.unlink()
+
+
 def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(journal, "_write", lambda fd, data: write(fd, data[:7]))

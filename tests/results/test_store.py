@@ -202,6 +202,13 @@ def test_runs_that_finish_at_once_in_one_folder_disturb_nobody(tmp_path: Path) -
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_what_a_dead_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    path = write_run(tmp_path, ROWS)
+    (path / ".rows.parquet.1.abcd.tmp").write_bytes(b"PAR1")
+    assert finalise(RunFolder.open(path)) == "complete"
+    assert not list(path.glob(".*"))
+
+
 def test_an_altered_file_is_damaged(tmp_path: Path) -> None:
     path = write_run(tmp_path, ROWS)
     data = bytearray((path / "rows.parquet").read_bytes())
