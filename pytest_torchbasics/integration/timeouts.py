@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import os
 import sys
 import threading
@@ -35,6 +36,9 @@ class Watch:
     def __init__(self, config: pytest.Config, seconds: float, keep: Callable[[str, str], None]) -> None:
         self._seconds, self._keep = seconds, keep
         self._stderr = _standard_error(config) if seconds else -1
+        if seconds:  # what is imported once is no item's own time
+            importlib.import_module("pytest_torchbasics.checks.running")
+            importlib.import_module("pytest_torchbasics.timing")
 
     @contextlib.contextmanager
     def over(self, nodeid: str) -> Iterator[None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .errors import ResultError
-from .journal import JournalContents, read_journal
+from .journal import JournalContents, Started, read_journal
 from .rows import Cell, Row, cell_from_json, text
 
 RUN_JSON = "run.json"
@@ -66,7 +66,9 @@ def collect(
     for journal in sorted(contents, key=lambda journal: journal.begun):
         found |= {(row.cell, row.nodeid): row for row in journal.rows}
         if not running:
-            found |= {(row.cell, row.nodeid): row for row in _in_flight(journal)}
+            # A journal that could not be written went on in another file; a run can be gone on with in another process.
+            after = [other.finished for other in contents if other.begun >= journal.begun]
+            found |= {(row.cell, row.nodeid): row for row in _in_flight(journal, frozenset().union(*after))}
     rows = list(found.values())
     crashed = [row for row in rows if row.reason_code == PROCESS_DIED]
     plan = planned_cells(record, path)
@@ -102,19 +104,19 @@ def planned_cells(record: Mapping[str, Any], path: Path) -> list[tuple[Cell, str
     return [(cell_from_json(cell, where), text(cell.get("nodeid"))) for cell in planned]
 
 
-def _in_flight(journal: JournalContents) -> list[Row]:
-    """A row for each cell in which the process of a journal died, unless one that says so is there."""
+def _in_flight(journal: JournalContents, finished: frozenset[Started]) -> list[Row]:
+    """A row for each cell in which the process of a journal died; one that was there says so now, if it did not."""
     who = f"worker {journal.worker}" if journal.worker else "the process"
     damage = " or its line is damaged" if journal.problems else ""
     last = {(row.cell, row.nodeid): row for row in journal.rows}
     rows = []
     for started in journal.open_cells:
         row = last.get((started.cell, started.nodeid))
-        if row is not None and row.outcome in DEATHS:
+        if started in finished or (row is not None and row.outcome in DEATHS):
             continue
-        after = f" after its {row.outcome} row" if row is not None else ""
-        reason = f"{who} died while this ran{after}{damage}"
-        rows.append(Row(started.cell, "crashed", reason=reason, reason_code=PROCESS_DIED, nodeid=started.nodeid))
+        when = "while this ran" if row is None else f"after its {row.outcome} row"
+        row = row or Row(started.cell, "crashed", nodeid=started.nodeid)
+        rows.append(replace(row, outcome="crashed", reason=f"{who} died {when}{damage}", reason_code=PROCESS_DIED))
     return rows
 
 

@@ -189,6 +189,7 @@ class JournalContents:
         begun: when, of the header.
         rows: the rows that ended, in order.
         open_cells: cells that were in flight when the file ended.
+        finished: cells of which it says that nothing runs any more.
         problems: what was passed over, a line each.
         torn: True if the last line is cut off, as after SIGKILL.
     """
@@ -199,6 +200,7 @@ class JournalContents:
     begun: str
     rows: tuple[Row, ...]
     open_cells: tuple[Started, ...]
+    finished: frozenset[Started]
     problems: tuple[str, ...]
     torn: bool
 
@@ -214,6 +216,7 @@ def read_journal(path: Path | str) -> JournalContents:
     header: dict[str, Any] = {}
     rows: list[Row] = []
     started: dict[Started, str] = {}
+    finished: set[Started] = set()
     problems: list[str] = []
     torn = False
     for number, raw in _lines(path):
@@ -230,9 +233,11 @@ def read_journal(path: Path | str) -> JournalContents:
                 rows.append(row)
                 if started.get(ended := Started(row.cell, row.nodeid)) == "end":
                     del started[ended]
+                    finished.add(ended)
             elif kind == "done":
-                cell = cell_from_json(event.get("cell"), path, number)
-                started.pop(Started(cell, str(event.get("nodeid", ""))), None)
+                done = Started(cell_from_json(event.get("cell"), path, number), str(event.get("nodeid", "")))
+                started.pop(done, None)
+                finished.add(done)
         except _NewerSchema:
             raise
         except ResultError as error:
@@ -245,6 +250,7 @@ def read_journal(path: Path | str) -> JournalContents:
         str(header.get("at", "")),
         tuple(rows),
         tuple(started),
+        frozenset(finished),
         tuple(problems),
         torn,
     )

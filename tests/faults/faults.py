@@ -99,14 +99,14 @@ def sigkill(scene: Scene) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@fault("dies", -signal.SIGTERM, 2, workers_code=None)
+@fault("stops", 2, workers_code=None)
 def sigterm(scene: Scene) -> None:
     """`SIGTERM`, as a CI sends it to cancel a job."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
 
 
-@fault("dies", -signal.SIGTERM, 2, workers_code=(-signal.SIGTERM, 2), alone=False)
+@fault("stops", 2, workers_code=(2,), alone=False)
 def sigterm_to_all(scene: Scene) -> None:
     """`SIGTERM` to the whole process group."""
     os.killpg(0, signal.SIGTERM)
@@ -360,7 +360,7 @@ def replace_patched(scene: Scene) -> bool:
     return os.replace is fail
 
 
-@fault("survives", 0, workers_code=(0,), phases=("call",))
+@fault("fails", 1, phases=("call",))
 def directory_changed(scene: Scene) -> bool:
     """The working directory is changed, and not back."""
     os.chdir("/")

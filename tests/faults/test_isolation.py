@@ -40,8 +40,8 @@ def test_of_others():
     with open("pid", "w") as file:
         file.write(str(os.getpid()))
 """
-#: A worker imports torch within the time of its first item.
-LIMIT_S = 8
+#: Enough for what is no hang, however busy the machine.
+LIMIT_S = 10
 
 
 def project(folder: Path, *names: str) -> None:
@@ -113,7 +113,7 @@ def test_a_hang_ends_a_plain_run_with_its_stack_and_its_tables(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["segfault", "hang"])
 def test_an_xdist_worker_that_dies_names_its_culprit(tmp_path: Path, name: str) -> None:
     project(tmp_path, "ok-1", name, "ok-2", "ok-3")
-    code, output, rows = run(tmp_path, "-n2", f"--item-timeout={LIMIT_S}")
+    code, output, rows = run(tmp_path, "-n2", f"--item-timeout={LIMIT_S if name == 'hang' else 0}")
     assert code == 1, output
     expected = {name: "timeout" if name == "hang" else "crashed", **dict.fromkeys(("ok-1", "ok-2", "ok-3"), "passed")}
     assert rows["outcome"].astype(str).to_dict() == expected
@@ -124,10 +124,9 @@ def test_sigterm_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
     process = started(tmp_path)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not any(
-        b'"ok-1"' in p.read_bytes() for p in tmp_path.glob("kept/*/*/*.jsonl")
+        b'"hang"' in p.read_bytes() for p in tmp_path.glob("kept/*/*/*.jsonl")
     ):
         time.sleep(0.2)
-    time.sleep(1)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output

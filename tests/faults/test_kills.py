@@ -47,7 +47,8 @@ def test_a_run_that_is_killed_loses_no_acknowledged_row(server: Server, tmp_path
     assert count <= len(acknowledged) <= TESTS
     rows = left.rows()
     assert len(rows) == TESTS
-    passed = set(rows.loc[rows["outcome"] == "passed", "nodeid"].astype(str))
+    at_its_end = rows["reason"].astype(str).str.contains("after its passed row")
+    passed = set(rows.loc[(rows["outcome"] == "passed") | at_its_end, "nodeid"].astype(str))
     assert acknowledged - passed == set(), "rows are lost"
     assert len(passed - acknowledged) <= 1  # the row comes before its acknowledgement
     assert left.run is not None

@@ -76,10 +76,10 @@ def test_a_run_that_is_killed_is_found_under_its_url_here_and_merge_publishes_it
     pytester.makepyfile(test_it=TEST.replace("check()", "check(); __import__('os')._exit(0)"))
     assert run("--checks=shape", f"--results={url}", apart=True).ret == 0
     assert len(list((tmp_path / "storage" / "runs").iterdir())) == 1
-    assert sorted(load(url)["outcome"]) == ["not_run", "passed", "passed"]
+    assert sorted(load(url)["outcome"]) == ["crashed", "not_run", "passed"]
     done = CliRunner().invoke(main, ["merge", url, "--out", url])
     assert done.exit_code == 4, done.output
     assert len(list((tmp_path / "storage" / "runs").iterdir())) == 2
     monkeypatch.setenv("TORCHBASICS_CACHE", str(tmp_path / "another machine"))
-    assert sorted(load(url)["outcome"]) == ["not_run", "passed", "passed"]
+    assert sorted(load(url)["outcome"]) == ["crashed", "not_run", "passed"]
     assert CliRunner().invoke(main, ["verify", url]).exit_code == 4
