@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..results.errors import ResultError
+from ..results.rows import NO_CASE
 from . import _output as output
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def command(runs: tuple[str, ...], results: Path) -> None:
     cells = sum(map(len, found))
     if bad:
         output.fail(output.GATED, f"{len(bad)} of {cells} cells ended badly: {_few(bad)}")
-    if cells and all(rows["outcome"].isin(EMPTY).all() for rows in found):
+    cases = [rows[rows["case"] != NO_CASE] for rows in found]
+    if any(map(len, cases)) and all(rows["outcome"].isin(EMPTY).all() for rows in cases):
         output.fail(output.UNUSABLE, f"nothing was measured: all {cells} cells were skipped or did not apply")
     click.echo(f"complete: {len(found)} runs, {cells} cells, as planned")
 

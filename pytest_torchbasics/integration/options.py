@@ -54,6 +54,12 @@ OPTIONS = (
     Option("checks", "run only these checks (--list-checks lists them)", "NAMES", True),
     Option("list-checks", "list the checks, one line each on what fault it finds, and stop", ini=False),
     Option("results", "write this run's tables under DIR, a folder or a URL (default, and if empty: nowhere)", "DIR"),
+    Option(
+        "resume",
+        "go on with a run of --results that died: an id, a folder or latest; what ended is kept",
+        "RUN",
+        ini=False,
+    ),
     Option("leg", "name of this leg of a CI matrix, kept in the results", "NAME"),
     Option("shard", "run the K-th of N deterministic shares of the cases", "K/N"),
     Option("isolate", "run items in processes of their own: one that dies or hangs is named, and the rest goes on"),

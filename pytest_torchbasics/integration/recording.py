@@ -19,9 +19,9 @@ import pytest
 
 from ..results.journal import Journal
 from ..results.remote import require_writable
-from ..results.rows import Cell, Row
+from ..results.rows import NO_CASE, Cell, Row
 from ..results.store import RunFolder, finalise, new_run_id
-from . import isolated, progress
+from . import isolated, progress, resuming
 from .items import CARRIERS, STAND_IN
 from .settings import settings_of
 from .timeouts import Watch
@@ -57,7 +57,6 @@ class Recorder:
         self.config = config
         self.journal = Journal(folder.journal_path(worker), self._tell)
         self.journal.header(folder.run_id, worker)
-        self.is_worker = bool(worker)
         self.watch = Watch(config, settings_of(config).item_timeout, self._timed_out)
         self._recorded: dict[str, Row] = {}
         self._passed: set[str] = set()
@@ -124,7 +123,7 @@ class Recorder:
         """Keep what there is, in a process that is about to end."""
         self.end(Row(self.cells[nodeid], "timeout", reason, reason_code="timeout", nodeid=nodeid, started_at=_now()))
         self.journal.close()
-        if not self.is_worker:
+        if FOLDER in self.config.stash:  # not a worker
             finalise(self.config.stash[FOLDER])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -223,6 +222,11 @@ def start(session: pytest.Session) -> None:
     worker = getattr(config, "workerinput", None)
     if (place := isolated.place()) is not None:
         folder, name = RunFolder.open(place[0]), place[1]
+    elif worker is None and settings_of(config).resume:
+        folder = resuming.resumed(config, cells)
+        _conclude_in(config, folder)
+        resuming.deselect(session, folder, cells)
+        name = resuming.journal_name(folder.journals())
     elif worker is None:
         folder, name = open_folder(config), ""
         folder.write_plan(list(cells.values()), list(cells))
@@ -230,7 +234,7 @@ def start(session: pytest.Session) -> None:
         path, name = Path(worker["torchbasics_folder"]), worker["workerid"]
         # Every worker collects the same items; the first one makes the folder, if the controller has not.
         folder = _first_workers_folder(config, path, cells) if name == "gw0" else _wait_for(path)
-    if not name:
+    if FOLDER in config.stash:
         progress.show(config, cells)
         if settings_of(config).isolate:
             config.pluginmanager.register(isolated.Isolation(config, folder, cells), "torchbasics-isolation")
@@ -326,7 +330,7 @@ def cell_of(item: pytest.Item) -> Cell | None:
 
     return Cell(
         kind="check" if kind == "check" else "timing",
-        case=value("case", "(no case)"),
+        case=value("case", NO_CASE),
         check=value("check") if kind == "check" else "",
         phase=value("phase") if kind == "measure" else "",
         mode=value("mode", "eager"),

@@ -52,6 +52,7 @@ class Settings:
     cold_cache: bool
     isolate: bool
     item_timeout: float
+    resume: str
     device_is_foreign: bool
     notes: tuple[str, ...]
 
@@ -91,6 +92,7 @@ def _read_settings(config: pytest.Config) -> Settings:
         cold_cache=_switch(values["cold-cache"]),
         isolate=_isolate(config, values["isolate"]),
         item_timeout=_item_timeout(values["item-timeout"]),
+        resume=_resume(config, values["resume"]),
         device_is_foreign=values["device"].text is None,
         notes=tuple(notes),
     )
@@ -279,6 +281,12 @@ def _isolate(config: pytest.Config, value: _Value) -> bool:
     if config.getoption("usepdb", False):
         raise pytest.UsageError(f"{value.source}: --pdb needs the test in this process")
     return True
+
+
+def _resume(config: pytest.Config, value: _Value) -> str:
+    if value.text and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError(f"{value.source}: go on without -n")
+    return value.text or ""
 
 
 def _item_timeout(value: _Value) -> float:

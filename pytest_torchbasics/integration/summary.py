@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .recording import FOLDER, RECORDER, RESCUED
+from ..results.rows import NO_CASE
+from .recording import FAILURES, FOLDER, RECORDER, RESCUED
 from .settings import settings_of
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ class Conclusion:
         elif ok and status != "complete":
             self.lines.append(f"the run is {status}: not every planned cell ended")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif ok and (bad := self._failed_before()):
+            self.lines.append(f"{bad} cells had failed before the run was gone on with")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif ok and settings_of(self.config).resume:
+            session.exitstatus = pytest.ExitCode.OK  # also if nothing was left to run
         elif ok and not self._measured_something():
             self.lines.append("nothing was measured: every cell was skipped or did not apply")
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -123,7 +129,15 @@ class Conclusion:
         for line in self.lines:
             terminalreporter.write_line(f"torchbasics: {line}", red=True)
 
+    def _failed_before(self) -> int:
+        """How many cells of a run that is gone on with have failed; pytest has seen none of them fail now."""
+        if self.frame is None or not settings_of(self.config).resume:
+            return 0
+        return int(self.frame["outcome"].isin(FAILURES).sum())
+
     def _measured_something(self) -> bool:
+        if self.frame is not None and settings_of(self.config).shard and (self.frame["case"] == NO_CASE).all():
+            return True  # the other shards have the cases
         if self.frame is None or self.config.getoption("benchmark_disable", False):
             return True  # with --benchmark-disable the code only has to run
         return bool(self.frame["outcome"].isin(MEASURED).any())

@@ -30,6 +30,8 @@ OUTCOMES = (
     "not_run",
 )
 KINDS = ("check", "timing")
+#: The case of a row that stands for none, as in a shard that has none.
+NO_CASE = "(no case)"
 REASON_LENGTH = 300
 TEXT_LENGTH = 4_000
 #: The flag of a row one of whose values was infinite, which JSON cannot say.

@@ -15,6 +15,8 @@ import pytest
 from pytest_torchbasics.results.load import load
 from tests.environment import environment
 
+from .running import Server
+
 PROJECT = """
 import ctypes, os, signal, time
 import pytest, torch
@@ -56,16 +58,14 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run(folder: Path, *arguments: str) -> tuple[int, str, pd.DataFrame]:
-    process = started(folder, *arguments)
-    output, _ = process.communicate(timeout=240)
-    rows = load(folder / "kept")
-    return process.returncode, output, rows.set_index("case")
+def run(server: Server, folder: Path, *arguments: str) -> tuple[int, str, pd.DataFrame]:
+    left = server.run(folder, *arguments, project=(folder / "test_it.py").read_text())
+    return left.code, left.output, load(left.results).set_index("case")
 
 
-def test_deaths_and_hangs_are_named_once_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_deaths_and_hangs_are_named_once_and_the_rest_goes_on(server: Server, tmp_path: Path) -> None:
     project(tmp_path, "ok-1", "segfault", "ok-2", "exits", "wrong", "hang", "killed", "hang_with_the_gil", "ok-3")
-    code, output, rows = run(tmp_path, "--isolate", f"--item-timeout={LIMIT_S}")
+    code, output, rows = run(server, tmp_path, "--isolate", f"--item-timeout={LIMIT_S}")
     assert code == 1, output
     assert rows["outcome"].astype(str).to_dict() == {
         **dict.fromkeys(("ok-1", "ok-2", "ok-3"), "passed"),
@@ -94,16 +94,16 @@ def test_others_run_where_they_always_do_and_maxfail_stops(tmp_path: Path) -> No
     assert rows == {"ok-1": "passed", "wrong": "failed", "ok-2": "not_run"}
 
 
-def test_an_interrupt_in_a_worker_interrupts_the_run(tmp_path: Path) -> None:
+def test_an_interrupt_in_a_worker_interrupts_the_run(server: Server, tmp_path: Path) -> None:
     project(tmp_path, "ok-1", "interrupted", "ok-2")
-    code, output, rows = run(tmp_path, "--isolate")
+    code, output, rows = run(server, tmp_path, "--isolate")
     assert code == 2, output
     assert rows["outcome"].astype(str).to_dict() == {"ok-1": "passed", "interrupted": "not_run", "ok-2": "not_run"}
 
 
-def test_a_hang_ends_a_plain_run_with_its_stack_and_its_tables(tmp_path: Path) -> None:
+def test_a_hang_ends_a_plain_run_with_its_stack_and_its_tables(server: Server, tmp_path: Path) -> None:
     project(tmp_path, "ok-1", "hang", "ok-2")
-    code, output, rows = run(tmp_path, f"--item-timeout={LIMIT_S}")
+    code, output, rows = run(server, tmp_path, f"--item-timeout={LIMIT_S}")
     assert code == 1, output
     assert rows["outcome"].astype(str).to_dict() == {"ok-1": "passed", "hang": "timeout", "ok-2": "not_run"}
     assert "torchbasics: timeout: test_it.py::test_it[hang" in output
@@ -111,9 +111,9 @@ def test_a_hang_ends_a_plain_run_with_its_stack_and_its_tables(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["segfault", "hang"])
-def test_an_xdist_worker_that_dies_names_its_culprit(tmp_path: Path, name: str) -> None:
+def test_an_xdist_worker_that_dies_names_its_culprit(server: Server, tmp_path: Path, name: str) -> None:
     project(tmp_path, "ok-1", name, "ok-2", "ok-3")
-    code, output, rows = run(tmp_path, "-n2", f"--item-timeout={LIMIT_S if name == 'hang' else 0}")
+    code, output, rows = run(server, tmp_path, "-n2", f"--item-timeout={LIMIT_S if name == 'hang' else 0}")
     assert code == 1, output
     expected = {name: "timeout" if name == "hang" else "crashed", **dict.fromkeys(("ok-1", "ok-2", "ok-3"), "passed")}
     assert rows["outcome"].astype(str).to_dict() == expected
