@@ -1,14 +1,12 @@
 """When a cell is slower, faster or the same: a rule in two stages, on log ratios of blocks that were taken in turn.
 
 Screen: one pair of processes. What is the same within 5 % and no candidate for more is decided. Confirm, the rest, on
-fresh pairs: slower if the median of each exceeds 2 %, that of the first pair 0, and that of all blocks exceeds 0 by 3.3
-standard errors. The error is of the blocks and of the pairs: identical code differs by 1.5 % from pair to pair.
+fresh pairs: slower if the median of each exceeds 2 %, that of the first pair 0, and the middle of those of the fresh
+ones exceeds 0 by 3.3 standard errors. The error is of the blocks and of the pairs, which differ where code does not.
 Where that does not suffice, or one pair disagrees, there are more pairs. Each is measured in batches of rounds, until
 more of them would not change what it says.
 
-One pair cannot tell a slow process from slow code, nor can more rounds of it. Where the addresses of libraries are
-fixed, two fresh pairs may be enough; where they are random, one process in six is 7 to 12 % slower in all it does, and
-three are the least.
+One pair cannot tell a slow process from slow code, nor can more rounds of it.
 """
 
 from __future__ import annotations
@@ -22,21 +20,42 @@ import numpy as np
 #: Rounds of a batch, and how many batches of one pair at most: of the first pair, and of each fresh one.
 SCREEN_ROUNDS, SCREEN_BATCHES = 8, 2
 CONFIRM_ROUNDS, CONFIRM_BATCHES = 8, 5
-#: Fresh pairs that a claim needs, where addresses are fixed and where they are random; how many more there may be, and
-#: from how many on one may disagree.
-PAIRS_FIXED, PAIRS_RANDOM = 2, 3
-MORE_PAIRS, MAY_DISAGREE = 2, 4
-#: Standard deviation of a ratio of identical code over pairs of processes with fixed addresses.
-PROCESSES = 0.015
+#: How many more fresh pairs there may be than a claim needs.
+MORE_PAIRS = 2
 #: What each fresh pair must exceed, and what a cell is the same within; as log ratios.
 LEAST, SAME = float(np.log(1.02)), float(np.log(1.05))
 #: In standard errors: half of the interval that is told, what a claim needs, and what ends a batch.
 INTERVAL, CLAIM, LOOK = 2.0, 3.3, 1.645
 RESAMPLES = 500
+#: Fewer blocks of a pair, which was cut short, decide nothing: they tell too small an error, and one block none.
+FEWEST = 5
 #: Of cells: measured by benchmarks/ab, rounded up.
 FALSE_ALARMS = 0.001
 
 Pairs = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """How processes lie in memory, and so how much identical code differs from pair to pair.
+
+    Attributes:
+        pairs: how many fresh pairs a claim needs.
+        deviation: of the log ratio of a pair, from block noise apart.
+        same: how many fresh pairs sameness needs.
+        may_disagree: from how many fresh pairs on one may disagree.
+    """
+
+    pairs: int
+    deviation: float
+    same: int
+    may_disagree: int
+
+
+#: The same on both sides of a pair; and drawn anew for each process, of which one in six is 7 to 12 % slower: of four
+#: pairs the middle is hardly ever off.
+FIXED = Layouts(pairs=2, deviation=0.015, same=0, may_disagree=4)
+RANDOM = Layouts(pairs=4, deviation=0.03, same=4, may_disagree=7)
 
 
 @dataclass(frozen=True)
@@ -59,24 +78,27 @@ class Decision:
     pairs: int
 
 
-def decide(pairs: Pairs, needed: int) -> Decision:
+def decide(pairs: Pairs, layouts: Layouts) -> Decision:
     """What all pairs so far say.
 
     Args:
         pairs: log ratios, pair by pair; the first one screened.
-        needed: how many fresh pairs a claim needs.
+        layouts: of their processes.
     """
+    pairs = [logs for logs in pairs if len(logs) >= FEWEST] or pairs[:1]
     fresh = pairs[1:] or pairs
     pooled = [value for logs in fresh for value in logs]
-    middle, error = float(np.median(pooled)), math.hypot(error_of(pooled), PROCESSES / math.sqrt(len(fresh)))
+    middle = float(np.median([np.median(logs) for logs in fresh]))
+    error = math.hypot(error_of(pooled), layouts.deviation / math.sqrt(len(fresh)))
     low, high = middle - INTERVAL * error, middle + INTERVAL * error
-    sign = candidate(pairs) if len(pairs) > needed else 0
-    if sign and _dissenting(pairs, sign) and len(fresh) < MAY_DISAGREE:
+    sign = candidate(pairs) if len(pairs) > layouts.pairs else 0
+    if sign and _dissenting(pairs, sign) and len(fresh) < layouts.may_disagree:
         sign = 0
     if sign * middle > CLAIM * error:
         verdict = "slower" if sign > 0 else "faster"
     else:
-        verdict = "unchanged" if low > -SAME and high < SAME else "inconclusive"
+        same = len(pairs) > layouts.same and low > -SAME and high < SAME
+        verdict = "unchanged" if same else "inconclusive"
     return Decision(verdict, math.exp(middle), math.exp(low), math.exp(high), len(pooled), len(fresh))
 
 
@@ -94,32 +116,34 @@ def _dissenting(pairs: Pairs, sign: int) -> int:
     return sum(sign * float(np.median(logs)) <= LEAST for logs in pairs[1:])
 
 
-def undecided(pairs: Pairs, needed: int) -> bool:
+def undecided(pairs: Pairs, layouts: Layouts) -> bool:
     """True if a fresh pair may tell more."""
     fresh = len(pairs) - 1
-    verdict = decide(pairs, needed).verdict
-    if fresh >= needed + MORE_PAIRS or verdict in ("slower", "faster"):
+    verdict = decide(pairs, layouts).verdict
+    if fresh >= layouts.pairs + MORE_PAIRS or verdict in ("slower", "faster"):
         return False
-    if verdict == "inconclusive" and fresh < needed:
+    if verdict == "inconclusive" and fresh < layouts.pairs:
         return True
     if fresh:
         return candidate(pairs) != 0
     return abs(float(np.median(pairs[0]))) > max(LEAST / 2, LOOK * error_of(pairs[0]))
 
 
-def unclear(pairs: Pairs, needed: int) -> bool:
+def unclear(pairs: Pairs, layouts: Layouts) -> bool:
     """True if more rounds of the last pair may tell more."""
     middle, error = float(np.median(pairs[-1])), LOOK * error_of(pairs[-1])
     if len(pairs) == 1:
-        return undecided(pairs, needed) and abs(middle) - error < LEAST
+        return undecided(pairs, layouts) and abs(middle) - error < LEAST
     sign = candidate(pairs[:-1])
     if sign and abs(sign * middle - LEAST) > error:
-        return sign * middle < LEAST and decide(pairs, needed).verdict == "inconclusive"
-    return sign != 0 or decide(pairs, needed).verdict == "inconclusive"
+        return sign * middle < LEAST and decide(pairs, layouts).verdict == "inconclusive"
+    return sign != 0 or decide(pairs, layouts).verdict == "inconclusive"
 
 
 def error_of(logs: Sequence[float]) -> float:
-    """The standard error of a median, by the bootstrap; seeded, so that the same numbers decide the same."""
+    """The standard error of a median, by the bootstrap, NaN of too few; seeded: the same numbers decide the same."""
+    if len(logs) < FEWEST:
+        return math.nan
     values = np.asarray(logs, dtype=float)
     draws = np.random.default_rng(len(values)).integers(0, len(values), (RESAMPLES, len(values)))
     return float(np.median(values[draws], axis=1).std())

@@ -38,8 +38,8 @@ def _differs(name: str, ours: Any, theirs: Any, dtype: str) -> str:
         return f"{name}: {unequal} of {ours.size} values differ" if unequal else ""
     allowed = TERMS * TOLERANCES.get(dtype, 0.0)
     finite = np.isfinite(ours)
-    if not np.array_equal(finite, np.isfinite(theirs)):
-        return f"{name}: NaN or infinity is in other places"
+    if not np.array_equal(np.where(finite, 0, ours), np.where(np.isfinite(theirs), 0, theirs), equal_nan=True):
+        return f"{name}: NaN or infinity is in other places, or of another kind"
     scale = float(np.abs(ours[finite]).max()) if finite.any() else 0.0
     distance = np.abs(ours[finite] - theirs[finite])
     limit = allowed * np.maximum(np.abs(ours[finite]), scale)

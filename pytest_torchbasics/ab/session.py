@@ -18,12 +18,13 @@ from ..workers import WorkerDied
 from .deciding import (
     CONFIRM_BATCHES,
     CONFIRM_ROUNDS,
+    FIXED,
     MORE_PAIRS,
-    PAIRS_FIXED,
-    PAIRS_RANDOM,
+    RANDOM,
     SCREEN_BATCHES,
     SCREEN_ROUNDS,
     Decision,
+    Layouts,
     Pairs,
     decide,
     unclear,
@@ -34,7 +35,7 @@ from .worker import Side, Worker
 
 Key = tuple[Any, ...]
 SIDES = ("base", "head")
-#: So much of a budget is for the first pair; the rest decides what that leaves open.
+#: So much of what a budget leaves for measuring is for the first pair; the rest decides what that leaves open.
 SCREEN_SHARE = 0.6
 
 
@@ -73,9 +74,9 @@ class Contest:
         """True if it can be timed on both sides."""
         return [self.outcomes.get(side) for side in SIDES] == ["passed", "passed"]
 
-    def any(self, question: Callable[[Pairs, int], bool], needed: int) -> bool:
+    def any(self, question: Callable[[Pairs, Layouts], bool], layouts: Layouts) -> bool:
         """True if a question about the pairs is answered yes for any metric, or if there is none yet."""
-        return not self.logs or any(question(list(pairs.values()), needed) for pairs in self.logs.values())
+        return not self.logs or any(question(list(pairs.values()), layouts) for pairs in self.logs.values())
 
     def add(self, pair: int, taken: Mapping[str, Mapping[str, Any]]) -> None:
         """Take a block of each side, of a pair of processes."""
@@ -133,9 +134,9 @@ class Session:
                 self._match(pair)
                 self._compare_results(pair)
                 self._measure(pair, self._running(), SCREEN_ROUNDS, SCREEN_BATCHES)
-            for number in range(1, self.needed + MORE_PAIRS + 1):
-                left = [contest for contest in self._running() if contest.any(undecided, self.needed)]
-                if not left or self._spent(1.0):
+            for number in range(1, self.layouts.pairs + MORE_PAIRS + 1):
+                left = [contest for contest in self._running() if contest.any(undecided, self.layouts)]
+                if not left or self._spent(self._until()):
                     break
                 self.tell(f"fresh pair {number} for {len(left)} cells")
                 with _Pair(self, number) as pair:
@@ -144,14 +145,13 @@ class Session:
             self.interrupted = True
         for contest in self._running():
             for metric, pairs in contest.logs.items():
-                contest.decisions[metric] = decide(list(pairs.values()), self.needed)
+                contest.decisions[metric] = decide(list(pairs.values()), self.layouts)
         return list(self.contests.values())
 
     @property
-    def needed(self) -> int:
-        """How many fresh pairs must agree."""
-        fixed = all(self.facts.get(side, {}).get("fixed") for side in SIDES)
-        return PAIRS_FIXED if fixed else PAIRS_RANDOM
+    def layouts(self) -> Layouts:
+        """How the processes of both sides lie in memory."""
+        return FIXED if all(self.facts.get(side, {}).get("fixed") for side in SIDES) else RANDOM
 
     def side(self, name: str, pair: int) -> Side:
         """What to start a worker of a pair with."""
@@ -162,9 +162,16 @@ class Session:
     def _running(self) -> list[Contest]:
         return [contest for contest in self.contests.values() if contest.runs]
 
-    def _spent(self, share: float) -> bool:
-        """True if this share of the budget is used up."""
-        if self.budget_s is None or self.clock() - self._begun < share * self.budget_s:
+    def _until(self, share: float = 1.0) -> float:
+        """When this share of what is left of the budget will be used up."""
+        if self.budget_s is None:
+            return math.inf
+        now, end = self.clock(), self._begun + self.budget_s
+        return now + share * max(0.0, end - now)
+
+    def _spent(self, end: float) -> bool:
+        """True if a time that the budget sets has come."""
+        if self.clock() < end:
             return False
         self.out_of_time = True
         return True
@@ -179,6 +186,9 @@ class Session:
                 contest.cells[side], contest.hashes[side] = item["cell"], str(item["case_hash"])
                 contest.nodeids[side] = str(item["nodeid"])
                 contest.outcomes[side] = "passed"
+            twice = len(pair.chosen(side)) - len(pair.places[side])
+            if twice:
+                self.tell(f"{side}: {twice} cells stand there more than once, and only the last of each is compared")
         self.tell(f"{len(self._running())} cells on both sides of {len(self.contests)}")
         for contest in self._running():
             for side in SIDES:
@@ -209,11 +219,11 @@ class Session:
 
         In each round a block of each side in turn, of all cells, in a new order.
         """
-        share = min(1.0, SCREEN_SHARE + (1 - SCREEN_SHARE) * pair.number / self.needed)
+        end = self._until(1 / max(1, self.layouts.pairs + 1 - pair.number) if pair.number else SCREEN_SHARE)
         for batch in range(batches):
-            left = [c for c in contests if c.runs and (batch == 0 or c.any(unclear, self.needed))]
+            left = [c for c in contests if c.runs and (batch == 0 or c.any(unclear, self.layouts))]
             for number in range(rounds if left else 0):
-                if self._spent(share):
+                if self._spent(end):
                     return
                 self.tell(f"round {batch * rounds + number + 1} of at most {batches * rounds}")
                 for contest in self._chance.sample(left, len(left)):
@@ -264,12 +274,17 @@ class _Pair:
                 if contest.outcomes[side] != "passed":
                     return {}
             question = {"do": what, "item": self.places[side][contest.key], **more}
+            if what in ("ready", "results"):  # inputs and weights of both sides are those of the baseline's case
+                question["seed_of"] = contest.cells["base"]["case"]
             found: dict[str, Any] = self.workers[side].ask(question)
         except KeyError:
             contest.outcomes[side], contest.reasons[side] = "failed", "a fresh process did not collect it"
             return {}
         except WorkerDied as error:
-            contest.outcomes[side], contest.reasons[side] = "crashed", str(error)
+            what, *printed = str(error).splitlines()
+            contest.outcomes[side], contest.reasons[side] = "crashed", what
+            for line in (what, *printed):
+                self.session.tell(line)
             self.workers[side].stop()
             self._take_on(side, self.session.start(self.session.side(side, self.number)))
             return {}
@@ -285,10 +300,11 @@ class _Pair:
         self.workers[side] = worker
         if self.cpu is not None:
             worker.ask({"do": "pin", "cpu": self.cpu})
-        case = self.session.cases.get(side)
-        self.places[side] = {
-            self.session.key(item["cell"]): place
-            for place, item in enumerate(worker.items)
-            if case is None or item["cell"]["case"] == case
-        }
+        self.places[side] = {self.session.key(worker.items[place]["cell"]): place for place in self.chosen(side)}
         self.ready[side] = set()
+
+    def chosen(self, side: str) -> list[int]:
+        """The places of the items that count of a side."""
+        case = self.session.cases.get(side)
+        items = enumerate(self.workers[side].items)
+        return [place for place, item in items if case is None or item["cell"]["case"] == case]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..results.errors import ResultError
+from . import NOT_FROM
 from .worker import Side
 
 
@@ -46,9 +47,11 @@ def opened(
         with _worktree(word, project) as (folder, commit):
             # What the revision holds comes before what is installed, in the package's own folder or in src/.
             paths = [str(folder), str(folder / "src"), os.environ.get("PYTHONPATH", "")]
-            own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment}
+            top = _git(project, "rev-parse", "--show-toplevel") or str(project)
+            own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), NOT_FROM: top, **environment}
             label = f"{word} ({commit[:10]}){told}"
-            yield Side(name, label, sys.executable, folder, tuple(arguments), own)
+            inside = tuple(_inside(argument, project, folder) for argument in arguments)
+            yield Side(name, label, sys.executable, folder, inside, own)
 
 
 def _interpreter(path: Path) -> Path | None:
@@ -57,6 +60,15 @@ def _interpreter(path: Path) -> Path | None:
         return Path(os.path.abspath(path))
     found = [path / "bin" / "python", path / "Scripts" / "python.exe"]
     return next((Path(os.path.abspath(python)) for python in found if python.is_file()), None)
+
+
+def _inside(argument: str, project: Path, folder: Path) -> str:
+    """An argument of pytest; of an absolute path into the repository its place in the worktree, whose code is meant."""
+    path, *rest = argument.split("::")
+    top = Path(_git(project, "rev-parse", "--show-toplevel") or project).resolve()
+    if not os.path.isabs(path) or not Path(path).resolve().is_relative_to(top):
+        return argument
+    return "::".join([os.path.normpath(folder / os.path.relpath(Path(path).resolve(), project.resolve())), *rest])
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis.compare import in_categories
 from ..analysis.rules import Rules
 from ..results.rows import CELL_KEYS
+from .equality import TOLERANCES
 from .session import SIDES, Contest
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ TIMES = {"median": "median_s", "host": "host_s"}
 DIFFERENT = "different results"
 #: What is counted, and how much more of it is worth a word.
 COUNTED = {"peak_bytes": 0.05, "error": 0.5}
+#: An error below what rounding in another order may change is none that one side has more of.
+FLOORS = {"error": TOLERANCES}
 
 
 def table(contests: Sequence[Contest], rules: Rules | None = None) -> pd.DataFrame:
     """One row per cell and metric, as `analysis.compare.compare` returns them.
 
-    `low` and `high` are the 99 % interval, `base_n` and `head_n` the blocks of each side.
+    `low` and `high` are the 95 % interval, `base_n` and `head_n` the blocks of each side.
     """
     import pandas as pd
 
@@ -82,7 +85,16 @@ def _counted(contest: Contest) -> list[dict[str, Any]]:
         if base is None or head is None:
             continue
         ratio = head / base if base else 1.0 if head == base else math.nan
-        verdict = "worse" if not ratio <= 1 + least else "better" if ratio < 1 - least else "unchanged"
+        floor = FLOORS.get(name, {}).get(str(contest.cells["base"]["dtype"]), 0.0)
+        verdict = (
+            "unchanged"
+            if max(base, head) <= floor
+            else "worse"
+            if not ratio <= 1 + least
+            else "better"
+            if ratio < 1 - least
+            else "unchanged"
+        )
         rows.append(
             {
                 "metric": name,

@@ -61,7 +61,7 @@ class Worker(workers.Worker):
 
     Raises:
         WorkerDied: it did not start, or collected nothing.
-        ResultError: it speaks another protocol.
+        ResultError: it speaks another protocol, or imports another revision's code.
     """
 
     def __init__(self, side: Side) -> None:
@@ -73,6 +73,14 @@ class Worker(workers.Worker):
             raise ResultError(
                 f"{side.label} has pytest-torchbasics {self.facts.get('version')}, which speaks another protocol: "
                 "install the same version on both sides"
+            )
+
+        if foreign := self.facts.get("foreign"):
+            self.stop()
+            raise ResultError(
+                f"{side.label} imports {foreign[0]} ({len(foreign)} modules in all) from the working tree, not from "
+                "its own checkout: only the repository's root and src/ come first; set PYTHONPATH by --base-env and "
+                "--head-env, or install each revision in an environment of its own"
             )
 
     @property
@@ -91,8 +99,8 @@ class Worker(workers.Worker):
 
 def _command(side: Side) -> Sequence[str]:
     launch = () if side.layout is None else ("-c", LAUNCH)
-    own = ("-p", "pytest_torchbasics.integration.ab_worker", "-p", "no:cacheprovider", "--torchbasics-results=")
-    return (side.python, *launch, "-m", "pytest", "-q", "-m", "speed", *own, *side.arguments)
+    own = ("-p", "pytest_torchbasics.integration.ab_worker", "--torchbasics-results=")
+    return (side.python, *launch, "-m", "pytest", "-qq", "-m", "speed", *own, *side.arguments)
 
 
 def _environment(side: Side) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +93,7 @@ def command(
     cells are screened, what is not clearly the same is confirmed on fresh pairs of processes.
     """
     from ..ab.keeping import keep
-    from ..ab.session import Session
+    from ..ab.session import SIDES, Session
     from ..ab.sides import opened
     from ..report.comparison import View
     from ..workers import WorkerDied
@@ -111,7 +113,7 @@ def command(
         format_ = output.chosen_format(format_, out)
         rules = rules_of(config)
         ignore = (*(("mode",) if base_mode != head_mode else ()), *(("case",) if base_case else ()))
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, _terminated_as_interrupted():
             sides = {}
             for name, text, environment in (("base", base, base_env), ("head", head, head_env)):
                 mode = modes[name]
@@ -121,13 +123,18 @@ def command(
             chosen = {"base": base_case, "head": head_case} if base_case and head_case else {}
             session = Session(sides["base"], sides["head"], ignore, budget, chosen, tell=_tell)
             contests = session.run()
+        if session.interrupted and len(session.facts) < len(SIDES):
+            output.fail(output.INCOMPLETE, "it was interrupted before anything was known")
         if not any(contest.outcomes for contest in contests):
             raise ResultError("no matching data: neither side collected a cell to time")
+        for name, case in chosen.items():
+            if not any(name in contest.cells for contest in contests):
+                raise ResultError(f"--{name}-case: {case!r} is no case that is timed there")
         found = [_compared(session, contests, rules)]
+        view = View(only == "all", format_ == "html", command="ab", repeated="blocks")
+        output.write(_report(found, view, session, contests, format_, out), out, format_)
         if results:
             keep(session, contests, Path(results))
-        view = View(only == "all", format_ == "html")
-        output.write(_report(found, view, session, contests, format_, out), out, format_)
     except WorkerDied as error:
         what, *printed = str(error).splitlines()
         for line in printed:
@@ -135,6 +142,8 @@ def command(
         output.fail(output.UNUSABLE, what)
     except ResultError as error:
         output.fail(output.UNUSABLE, str(error))
+    except KeyboardInterrupt:
+        output.fail(output.INCOMPLETE, "it was interrupted before anything was known")
     code, reason = conclusion(found, fail_on, allow_mismatch=True)
     if session.interrupted:
         output.fail(output.INCOMPLETE, "it was interrupted: what is shown is what was known by then")
@@ -142,12 +151,26 @@ def command(
         output.fail(code, reason)
 
 
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A CI that cancels a job sends SIGTERM and waits: that is Ctrl-C, so that no worktree is left."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _option(name: str, value: str) -> list[str]:
     return [f"{name}={value}"] if name.startswith("--") else [name, value]
 
 
 def _tell(text: str) -> None:
-    click.echo(f"torchbasics ab: {text}", err=True)
+    click.echo(safe_text(f"torchbasics ab: {text}"), err=True)
 
 
 def _compared(session: Session, contests: list[Contest], rules: Rules) -> Compared:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.skipping import evaluate_skip_marks  # pytest has no public way to ask, and no test runs here
 
-from ..ab import PROTOCOL
+from ..ab import NOT_FROM, PROTOCOL
 from ..results.rows import Cell, one_line
 from ..workers import serve
 from .items import HASHES
@@ -84,6 +87,7 @@ class _Server:
             "torch": torch.__version__,
             "environment": environment(),
             "fixed": _addresses_are_fixed(),
+            "foreign": _modules_of(os.environ.get(NOT_FROM, "")),
             "items": [
                 {"cell": vars(cell), "case_hash": self._hash(item), "nodeid": item.nodeid} for item, cell in self.items
             ],
@@ -99,11 +103,14 @@ class _Server:
         case = _case(item)
         return str(self.hashes.get((case.name, id(case)), ""))
 
-    def _trial(self, number: int) -> tuple[Trial, Cell]:
+    def _trial(self, asked: dict[str, Any]) -> tuple[Trial, Cell]:
+        """The trial of an item; one case is compared with another from the other's seed."""
         from ..trials import Trial
 
-        item, cell = self.items[number]
-        return Trial(_case(item), cell.device, cell.dtype, cell.mode), cell
+        item, cell = self.items[int(asked["item"])]
+        case = _case(item)
+        case = replace(case, name=asked["seed_of"]) if asked.get("seed_of", case.name) != case.name else case
+        return Trial(case, cell.device, cell.dtype, cell.mode), cell
 
     def _ready(self, asked: dict[str, Any]) -> dict[str, Any]:
         from ..backends import backend_for
@@ -112,7 +119,9 @@ class _Server:
         from ..timing.workloads import workload
 
         number = int(asked["item"])
-        trial, cell = self._trial(number)
+        if skipped := evaluate_skip_marks(self.items[number][0]):
+            return {"not_applicable": f"skipped: {skipped.reason}"}
+        trial, cell = self._trial(asked)
         if reason := backend_for(trial.device).supports(trial.torch_dtype):
             return {"not_applicable": reason}
         if any(
@@ -135,7 +144,7 @@ class _Server:
 
         from ..timing.results import error_of, results_of
 
-        trial, cell = self._trial(int(asked["item"]))
+        trial, cell = self._trial(asked)
         arrays = results_of(trial, cell.sizes, gradients=cell.phase != "forward")
         np.savez(Path(asked["into"]), **arrays)
         return {"names": list(arrays), "error": error_of(trial, cell.sizes, arrays)}
@@ -146,6 +155,16 @@ def _addresses_are_fixed() -> bool:
         return bool(int(Path("/proc/self/personality").read_text(), 16) & 0x0040000)
     except OSError:
         return False
+
+
+def _modules_of(folder: str) -> list[str]:
+    """Modules that were imported from a folder, other than installed packages; none if no folder is named."""
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    return sorted(
+        name
+        for name, file in files.items()
+        if folder and file and Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
+    )
 
 
 def _case(item: pytest.Item) -> Any:

@@ -70,6 +70,8 @@ class View:
         rows: keys that name a row; cells that have them in common are folded into one. Empty: a row per cell.
         elsewhere: where the cells are found that are not listed.
         most: how many rows or entries are listed, unless all are asked for.
+        command: that compared.
+        repeated: what there may be several of on a side: runs, or blocks that were measured in turn.
     """
 
     everything: bool = False
@@ -79,6 +81,8 @@ class View:
     rows: tuple[str, ...] = ()
     elsewhere: str = "--only all, or --format csv"
     most: int = ROWS
+    command: str = "compare"
+    repeated: str = "runs"
 
 
 def comparison(pairs: Sequence[Pair], view: View = View(), about: Mapping[str, str] | None = None) -> Document:
@@ -97,10 +101,10 @@ def comparison(pairs: Sequence[Pair], view: View = View(), about: Mapping[str, s
         blocks += [] if len(pairs) == 1 else [Heading(f"{pair.head} against {pair.base}")]
         blocks += _pair(pair.table, view)
     if len(pairs) == 1:
-        return Document("torchbasics compare", tuple(blocks), _result(first.table))
+        return Document(f"torchbasics {view.command}", tuple(blocks), _result(first.table))
     import pandas as pd
 
-    return Document("torchbasics compare", tuple(blocks), _result(pd.concat([pair.table for pair in pairs])))
+    return Document(f"torchbasics {view.command}", tuple(blocks), _result(pd.concat([pair.table for pair in pairs])))
 
 
 def _pair(table: pd.DataFrame, view: View) -> list[Block]:
@@ -117,7 +121,7 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
         for title, rows in ((_title(listed), listed[~unclear]), ("Too noisy to tell", listed[unclear])):
             shown = rows if view.details or view.everything else rows.head(view.most)
             if len(shown):
-                blocks += [block for part in _sections(title, shown, view.sections) for block in part]
+                blocks += [block for part in _sections(title, shown, view) for block in part]
             if len(shown) < len(rows):
                 blocks.append(Line(Text(f"... and {len(rows) - len(shown)} more: {view.elsewhere}", "quiet")))
     if not len(outcomes) and not len(listed):
@@ -126,22 +130,23 @@ def _pair(table: pd.DataFrame, view: View) -> list[Block]:
         blocks.append(
             Line(Text(f"{len(values) - len(listed)} unchanged cells are not listed: {view.elsewhere}", "quiet"))
         )
-    return [*blocks, *(Line(text) for text in _conclusions(table))]
+    return [*blocks, *(Line(text) for text in _conclusions(table, view.repeated))]
 
 
 def _title(listed: pd.DataFrame) -> str:
     return "Values" if listed["verdict"].isin(UNCHANGED).any() else "Values that differ"
 
 
-def _sections(title: str, shown: pd.DataFrame, keys: tuple[str, ...]) -> Iterator[list[Block]]:
+def _sections(title: str, shown: pd.DataFrame, view: View) -> Iterator[list[Block]]:
     """A table for each value of the keys; one for all without keys."""
+    keys = view.sections
     if not keys:
-        yield [Heading(title), _table(shown, ())]
+        yield [Heading(title), _table(shown, (), view.repeated)]
         return
     plain = shown.assign(**{f"_{key}": shown[key].astype(str) for key in keys})
     for values, group in plain.groupby([f"_{key}" for key in keys], sort=True):
         named = " ".join(str(value) for value in values if str(value))
-        yield [Heading(f"{title}: {named}"), _table(group, keys)]
+        yield [Heading(f"{title}: {named}"), _table(group, keys, view.repeated)]
 
 
 def _folded(table: pd.DataFrame, keys: tuple[str, ...]) -> Table:
@@ -189,7 +194,7 @@ def _entries(outcomes: pd.DataFrame, view: View) -> list[Block]:
     return [Entries(tuple(shown)), *more]
 
 
-def _table(table: pd.DataFrame, constant: tuple[str, ...]) -> Table:
+def _table(table: pd.DataFrame, constant: tuple[str, ...], several: str) -> Table:
     """Rows of a comparison; what is the same in all of them, and what the heading says, has no column."""
     metrics = table["metric"].nunique() > 1
     repeated = bool(((table["base_n"] > 1) | (table["head_n"] > 1)).any())
@@ -201,7 +206,7 @@ def _table(table: pd.DataFrame, constant: tuple[str, ...]) -> Table:
     heads += [Column((name,), right=True) for name in ("base", "head", "change")]
     heads.append(Column(("verdict",)))  # before what a narrow terminal has no room for
     heads += [Column(("95 % interval",), right=True)] if intervals else []
-    heads += [Column(("runs",), right=True)] if repeated else []
+    heads += [Column((several,), right=True)] if repeated else []
     rows = []
     for row in table.to_dict("records"):
         sign, tone = SIGNS[row["verdict"]]
@@ -243,7 +248,7 @@ def _of_the_test(table: pd.DataFrame) -> tuple[int, int]:
     return len(tested), int(tested[["base_n", "head_n"]].min(axis=1).max()) if len(tested) else 0
 
 
-def _conclusions(table: pd.DataFrame) -> list[Text]:
+def _conclusions(table: pd.DataFrame, several: str) -> list[Text]:
     counted = verdict_counts(table)
     lines = []
     mean = geomean(table)
@@ -258,7 +263,10 @@ def _conclusions(table: pd.DataFrame) -> list[Text]:
     moved = table.loc[timed, "ratio"].dropna()
     if len(moved) >= MANY and max((moved > 1).mean(), (moved < 1).mean()) >= ONE_SIDED:
         lines.append(Text("nearly all cells moved the same way: was the machine itself faster or slower?", "known"))
-    if "inconclusive" in counted:
+    if "inconclusive" in counted and several != "runs":
+        text = f"'inconclusive' is not 'unchanged': the {several} differ too much, or were too few, to tell."
+        lines.append(Text(text, "known"))
+    elif "inconclusive" in counted:
         cells, runs = _of_the_test(table)
         needed = runs_for(cells, Rules().alpha)
         text = "'inconclusive' is not 'unchanged': the runs differ too much to tell. Repeat those of both sides"

@@ -37,6 +37,15 @@ def test_rounding_is_no_difference_and_more_is(tmp_path: Path, head: Any, dtype:
     assert bool(said) == bool(found)
 
 
+@pytest.mark.parametrize("head", [-np.inf, np.nan, 1.0])
+@pytest.mark.parametrize("kind", [float, complex])
+def test_infinity_is_equal_to_itself_only(tmp_path: Path, head: float, kind: type) -> None:
+    infinite = {"output": np.array([1.0, np.inf, np.nan], dtype=kind)}
+    assert compared(tmp_path, infinite, base=infinite) == ""
+    other = {"output": np.array([1.0, head, np.nan], dtype=kind)}
+    assert "NaN or infinity is in other places, or of another kind" in compared(tmp_path, other, base=infinite)
+
+
 def test_whole_numbers_must_be_equal_and_names_the_same(tmp_path: Path) -> None:
     whole = {"output": np.arange(5)}
     other = {"output": np.array([0, 1, 3, 3, 4])}

@@ -40,6 +40,17 @@ def test_a_revision_is_a_worktree_that_goes_again(repository: Path) -> None:
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
+def test_an_absolute_path_into_the_repository_is_meant_in_the_worktree(repository: Path, tmp_path: Path) -> None:
+    """Else both sides would run the code of the project as it is."""
+    project = repository / "inner"
+    words = (f"{project}/file.txt::test", f"{repository}/other", f"{tmp_path}/elsewhere", "file.txt", "-q")
+    with opened("base", "main~1", words, {}, project) as side:
+        tree = side.folder.parent
+        assert side.arguments == (f"{tree}/inner/file.txt::test", f"{tree}/other", words[2], "file.txt", "-q")
+    with opened("base", ".", words, {}, project) as side:
+        assert side.arguments == words
+
+
 def test_it_goes_after_an_error_too(repository: Path) -> None:
     def interrupted() -> None:
         with opened("head", "main", (), {}, repository):
