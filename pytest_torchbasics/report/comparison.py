@@ -47,6 +47,8 @@ FAILING = ("different results", "new failure", "still failing")
 ROWS = 60
 #: Of so many cells as large a share moves one way by chance less than once in 500 comparisons.
 MANY, ONE_SIDED = 8, 0.88
+#: The command that decides what stored runs cannot.
+AB = "`torchbasics ab BASE HEAD` (revisions or environments), which measures both in turn"
 
 
 @dataclass(frozen=True)
@@ -271,12 +273,12 @@ def _conclusions(table: pd.DataFrame, several: str) -> list[Text]:
         needed = runs_for(cells, Rules().alpha)
         text = "'inconclusive' is not 'unchanged': the runs differ too much to tell. Repeat those of both sides"
         few = f"; among {cells} cells a small change is sure only with {needed} runs a side" if needed > runs else ""
-        lines.append(Text(f"{text}{few}.", "known"))
+        lines.append(Text(f"{text}{few}, or ask {AB}.", "known"))
     if any(word in counted for word in ("within noise", "suspect slower", "suspect faster")):
         lines.append(
             Text(
                 "With so few runs no significance is claimed: 'suspect' is a change beyond the screen, 'within noise' "
-                "claims nothing. Repeat the runs, five of each side, to know.",
+                f"claims nothing. Repeat the runs, five of each side, to know, or ask {AB}.",
                 "quiet",
             )
         )
