@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..results.journal import Journal
+from ..results.journal import write_rows
 from ..results.rows import Cell, MetricValue, Row, cell_from_json
 from ..results.store import RunFolder, finalise
 from .session import SIDES, Contest, Session
@@ -26,12 +26,7 @@ def keep(session: Session, contests: Sequence[Contest], root: Path) -> list[RunF
         rows = [row for contest in contests if (row := _row(contest, side)) is not None]
         folder.write({**folder.read(), "ab": {"side": side, "is": label, "against": other.run_id}})
         folder.write_plan([row.cell for row in rows], [row.nodeid for row in rows])
-        journal = Journal(folder.journal_path())
-        journal.header(folder.run_id)
-        for row in rows:
-            journal.start(row.cell, row.nodeid)
-            journal.end(row)
-        journal.close()
+        write_rows(folder.journal_path(), folder.run_id, rows)
         finalise(folder, "interrupted" if session.interrupted else None)
     return folders
 

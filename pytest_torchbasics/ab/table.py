@@ -86,15 +86,10 @@ def _counted(contest: Contest) -> list[dict[str, Any]]:
             continue
         ratio = head / base if base else 1.0 if head == base else math.nan
         floor = FLOORS.get(name, {}).get(str(contest.cells["base"]["dtype"]), 0.0)
-        verdict = (
-            "unchanged"
-            if max(base, head) <= floor
-            else "worse"
-            if not ratio <= 1 + least
-            else "better"
-            if ratio < 1 - least
-            else "unchanged"
-        )
+        if max(base, head) <= floor:
+            verdict = "unchanged"
+        else:
+            verdict = "worse" if not ratio <= 1 + least else "better" if ratio < 1 - least else "unchanged"
         rows.append(
             {
                 "metric": name,

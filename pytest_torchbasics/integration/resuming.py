@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..results.collect import collect, planned_cells
+from ..results.collect import DEATHS, collect, planned_cells
 from ..results.environment import env_id, environment
 from ..results.errors import ResultError
 from ..results.process import identity
@@ -16,7 +16,7 @@ from ..results.store import LATEST, RunFolder, status_of
 from .settings import settings_of
 
 #: Outcomes of cells that are run again; all others are kept.
-AGAIN = ("not_run", "crashed", "timeout")
+AGAIN = ("not_run", *DEATHS)
 
 
 def resumed(config: pytest.Config, cells: Mapping[str, Cell]) -> RunFolder:

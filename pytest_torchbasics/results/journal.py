@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -161,6 +161,20 @@ class Journal:
         except OSError:
             return b""
         return content[: content.rfind(b"\n") + 1]
+
+
+def write_rows(path: Path, run_id: str, rows: Iterable[Row]) -> None:
+    """A whole journal of rows that are known already.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    journal = Journal(path)
+    journal.header(run_id)
+    for row in rows:
+        journal.start(row.cell, row.nodeid)
+        journal.end(row)
+    journal.close()
 
 
 def _to_standard_error(line: str) -> None:

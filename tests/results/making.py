@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_torchbasics.results.journal import Journal
+from pytest_torchbasics.results.journal import Journal, write_rows
 from pytest_torchbasics.results.rows import Cell, MetricValue, Row
 from pytest_torchbasics.results.store import RunFolder, finalise
 
@@ -118,12 +118,7 @@ def write_run(
     """A finished run of these rows; planned is what ran, unless told otherwise."""
     folder = RunFolder.create(root, record=RECORD if record is None else record, argv=["-q"], **more)
     folder.write_plan([row.cell for row in rows] if plan is None else plan)
-    journal = Journal(folder.journal_path())
-    journal.header(folder.run_id)
-    for row in rows:
-        journal.start(row.cell, row.nodeid)
-        journal.end(row)
-    journal.close()
+    write_rows(folder.journal_path(), folder.run_id, rows)
     finalise(folder, status)
     return folder.path
 
