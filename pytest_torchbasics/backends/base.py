@@ -122,6 +122,15 @@ class Backend(abc.ABC):
         """A context in which this device is the current one, which events and streams refer to."""
         return contextlib.nullcontext()
 
+    def take_share(self, device: str, part: int, of: int) -> None:  # noqa: B027 (nothing is a good default)
+        """Be one of several processes that use the kind at the same time; nothing to do where they do not interfere.
+
+        Args:
+            device: without index, the current one becomes the one whose turn it is.
+            part: the number of this process, from 0.
+            of: how many processes there are.
+        """
+
     @property
     def has_events(self) -> bool:
         """True if `event` works."""

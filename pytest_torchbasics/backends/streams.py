@@ -23,6 +23,10 @@ _CALIBRATION_CYCLES = 100_000
 _CLEARED_BYTES = 256 * 2**20
 
 
+#: Of a GPU's memory, for the tensors of all processes that share it: contexts and libraries take 0.5 GB each.
+_SHARED_MEMORY = 0.9
+
+
 class ModuleBackend(Backend):
     """Devices with a module of torch for their random state, made like torch.cuda."""
 
@@ -72,6 +76,21 @@ class StreamBackend(ModuleBackend):
         """A context in which this GPU is the current one."""
         context: AbstractContextManager[object] = self.module.device(device)
         return context
+
+    def take_share(self, device: str, part: int, of: int) -> None:
+        """One GPU for each process in turn; those that share one may take the same part of its memory each.
+
+        Too much for a part is then out of memory in the test that asks for it, and not in its neighbour's.
+        """
+        _, _, index = device.partition(":")
+        count = self.count()
+        mine = int(index) if index else part % count
+        sharing = of if index else len(range(mine, of, count))
+        if not index:
+            self.module.set_device(mine)
+        limit = getattr(self.module, "set_per_process_memory_fraction", None)  # torch.xpu has it since 2.8
+        if sharing > 1 and limit is not None:
+            limit(_SHARED_MEMORY / sharing, mine)
 
     @property
     def has_events(self) -> bool:

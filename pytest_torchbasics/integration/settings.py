@@ -105,7 +105,7 @@ def devices_of(config: pytest.Config) -> tuple[str, ...]:
         pytest.UsageError: a named device cannot be used on this machine.
     """
     if DEVICES not in config.stash:
-        from ..backends import DeviceError, resolve_devices
+        from ..backends import DeviceError, backend_for, resolve_devices
 
         settings = settings_of(config)
         try:
@@ -114,6 +114,10 @@ def devices_of(config: pytest.Config) -> tuple[str, ...]:
             )
         except DeviceError as error:
             raise pytest.UsageError(f"{settings.device_source}: {error}") from None
+        if worker := getattr(config, "workerinput", None):
+            workers = int(worker["workercount"])
+            for device in config.stash[DEVICES]:
+                backend_for(device).take_share(device, int(worker["workerid"].removeprefix("gw")) % workers, workers)
     return config.stash[DEVICES]
 
 

@@ -287,6 +287,32 @@ def test_a_torch_without_a_sleep_kernel_has_no_backlog():
     assert on_stand_in(SimpleNamespace()).backlog("cuda") is None
 
 
+@pytest.mark.parametrize(
+    ("device", "gpus", "processes", "devices", "parts"),
+    [
+        ("cuda", 4, 2, [0, 1], {}),
+        ("cuda", 2, 5, [0, 1, 0, 1, 0], {0: 1 / 3, 1: 1 / 2}),
+        ("cuda", 1, 1, [0], {}),
+        ("cuda:1", 2, 3, [], {1: 1 / 3}),
+    ],
+)
+def test_processes_that_share_gpus_have_one_each_or_a_fair_part_of_its_memory(device, gpus, processes, devices, parts):
+    chosen, limits = [], {}
+    module = SimpleNamespace(
+        device_count=lambda: gpus,
+        set_device=chosen.append,
+        set_per_process_memory_fraction=lambda part, index: limits.update({index: part}),
+    )
+    for process in range(processes):
+        on_stand_in(module).take_share(device, process, processes)
+    assert chosen == devices
+    assert limits == pytest.approx({index: 0.9 * part for index, part in parts.items()})
+
+
+def test_a_torch_that_cannot_limit_memory_shares_gpus_all_the_same():
+    on_stand_in(SimpleNamespace(device_count=lambda: 1, set_device=lambda index: None)).take_share("cuda", 1, 2)
+
+
 @pytest.mark.parametrize("kind", ["cuda", "xpu"])
 def test_torch_has_every_name_that_a_gpu_with_streams_needs(kind):
     module = backend_for(kind).module

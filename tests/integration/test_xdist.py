@@ -108,3 +108,33 @@ def test_rows_and_outcomes_are_those_of_a_serial_run(run: Run, pytester: pytest.
     assert parallel.ret == serial.ret == pytest.ExitCode.TESTS_FAILED
     # Workers do not tell what they deselected.
     assert parallel.parseoutcomes() == {k: n for k, n in serial.parseoutcomes().items() if k != "deselected"}
+
+
+#: Two simulated GPUs of a kind that torch knows; each process writes down which one is its own.
+GPUS = """
+import os
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from pytest_torchbasics.backends import registry
+from pytest_torchbasics.backends.fake import FakeBackend
+
+class Gpus(FakeBackend):
+    def take_share(self, device, part, of):
+        Path(f"share-{device}-{os.environ.get('PYTEST_XDIST_WORKER', 'serial')}").write_text(f"{device} {part} of {of}")
+
+BACKEND = Gpus(kind="hpu", devices=2)
+registry._entry_points = lambda: [EntryPoint("hpu", "conftest:BACKEND", registry.ENTRY_POINTS)]
+"""
+
+
+@pytest.mark.parametrize(("options", "shares"), [(["-n2"], {"gw0": "hpu 0 of 2", "gw1": "hpu 1 of 2"}), (["-n0"], {})])
+def test_each_worker_takes_its_share_of_the_devices(
+    run: Run, pytester: pytest.Pytester, options: list[str], shares: dict[str, str]
+) -> None:
+    pytester.makeconftest(GPUS)
+    pytester.makepyfile("def test_it(device):\n    assert device")
+    result = run("--device=hpu", *options)
+    result.assert_outcomes(passed=2)  # the CPU is one of the devices of `run`
+    told = {path.name.removeprefix("share-hpu-"): path.read_text() for path in pytester.path.glob("share-hpu-*")}
+    assert told == shares
