@@ -201,6 +201,8 @@ class Session:
     def _compare_results(self, pair: _Pair) -> None:
         with tempfile.TemporaryDirectory(prefix="torchbasics-ab-") as folder:
             for number, contest in enumerate(self._running()):
+                if self._spent(self._until()):
+                    return
                 files = {side: Path(folder) / f"{number}-{side}.npz" for side in SIDES}
                 answers = {side: pair.ask(contest, side, "results", into=str(files[side])) for side in SIDES}
                 if contest.runs:

@@ -49,9 +49,14 @@ def opened(
             paths = [str(folder), str(folder / "src"), os.environ.get("PYTHONPATH", "")]
             top = _git(project, "rev-parse", "--show-toplevel") or str(project)
             own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), NOT_FROM: top, **environment}
-            label = f"{word} ({commit[:10]}){told}"
-            inside = tuple(_inside(argument, project, folder) for argument in arguments)
-            yield Side(name, label, sys.executable, folder, inside, own)
+            lacks = [argument for argument in arguments if _lacks(argument, project, folder)]
+            label = f"{word} ({commit[:10]}){told}{''.join(f' without {argument}' for argument in lacks)}"
+            inside = [_inside(argument, project, folder) for argument in arguments if argument not in lacks]
+            if lacks and not any((folder / _path(argument)).exists() for argument in inside):
+                inside.append(
+                    tempfile.mkdtemp(prefix="nothing-", dir=folder)
+                )  # without a path, pytest takes everything
+            yield Side(name, label, sys.executable, folder, tuple(inside), own)
 
 
 def _interpreter(path: Path) -> Path | None:
@@ -60,6 +65,17 @@ def _interpreter(path: Path) -> Path | None:
         return Path(os.path.abspath(path))
     found = [path / "bin" / "python", path / "Scripts" / "python.exe"]
     return next((Path(os.path.abspath(python)) for python in found if python.is_file()), None)
+
+
+def _path(argument: str) -> str:
+    """Of an argument of pytest, `tests/test_it.py::test_that`."""
+    return argument.split("::")[0]
+
+
+def _lacks(argument: str, project: Path, folder: Path) -> bool:
+    """True if it names tests that the project has and this revision of it does not."""
+    there, here = project / _path(argument), folder / _path(_inside(argument, project, folder))
+    return there.exists() and (there.suffix == ".py" or there.is_dir()) and not here.exists()
 
 
 def _inside(argument: str, project: Path, folder: Path) -> str:

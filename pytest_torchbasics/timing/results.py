@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ..trials import Trial
 
 Arrays = dict[str, Any]
+#: The name by which `results_of` tells the dtypes of the outputs: their values are float64 all.
+DTYPES = "dtypes of the outputs"
 
 
 def results_of(trial: Trial, sizes: str, gradients: bool) -> Arrays:
@@ -24,8 +26,10 @@ def results_of(trial: Trial, sizes: str, gradients: bool) -> Arrays:
         gradients: the gradients too.
 
     Returns:
-        float64 (complex128, or as they are if they are whole) by name: `output[0]`, `gradient of parameter weight`.
+        float64 (complex128, or as they are if they are whole) by name: `output[0]`, `gradient of parameter weight`; and
+        strings by `DTYPES`.
     """
+    import numpy as np
     import torch
 
     from ..numerics.trees import leaves
@@ -37,9 +41,9 @@ def results_of(trial: Trial, sizes: str, gradients: bool) -> Arrays:
     with torch.inference_mode(False), torch.enable_grad():
         wanted = variables(subject, inputs)
         outputs = subject.pure(*substitute(inputs, wanted))
-        found = {
-            f"output{leaf.path}": _array(leaf.value) for leaf in leaves(outputs) if isinstance(leaf.value, torch.Tensor)
-        }
+        returned = [leaf for leaf in leaves(outputs) if isinstance(leaf.value, torch.Tensor)]
+        found = {f"output{leaf.path}": _array(leaf.value) for leaf in returned}
+        found[DTYPES] = np.array([str(leaf.value.dtype) for leaf in returned], dtype=str)
         differentiable = differentiable_outputs(outputs) if gradients and wanted else []
         if differentiable:
             generator = torch.Generator().manual_seed(trial.seed)
@@ -64,6 +68,7 @@ def error_of(trial: Trial, sizes: str, found: Arrays) -> float | None:
     if exact.dtype == trial.dtype or exact.dtype not in trial.case.dtypes:
         return None
     expected = results_of(exact, sizes, gradients=False)
+    del expected[DTYPES]
     worst = 0.0
     for name, values in expected.items():
         if name not in found or found[name].shape != values.shape or not values.size or values.dtype.kind not in "fc":

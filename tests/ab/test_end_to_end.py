@@ -105,6 +105,14 @@ def test_results_that_differ_are_told_before_times(project: Path) -> None:
     assert "4096 of 4096 values differ" in done.stdout
 
 
+def test_tests_that_the_baseline_lacks_are_new(project: Path) -> None:
+    (project / "test_new.py").write_text(TEST)
+    done = ab(project, "fast", ".", "--phase=forward", "--format=json", "--only=all", "--", "test_new.py")
+    assert done.returncode == 0, done.stderr
+    verdicts = {row["case"]: row["verdict"] for row in json.loads(done.stdout)}
+    assert verdicts == {"mine": "added", "other": "added", "skipped": "added"}
+
+
 def test_two_cases_get_the_same_inputs(project: Path) -> None:
     cases = 'CASES = [op("naive", lambda x: x * x * x, Tensor(64)), op("clever", lambda x: x**3, Tensor(64))]'
     (project / "test_cases.py").write_text(TEST.replace("CASES = [", f"{cases}\nOTHERS = ["))

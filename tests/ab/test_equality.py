@@ -55,6 +55,13 @@ def test_whole_numbers_must_be_equal_and_names_the_same(tmp_path: Path) -> None:
     assert compared(tmp_path, more) == "gradient of input[0] is on one side only"
 
 
+def test_another_dtype_of_an_output_is_a_difference(tmp_path: Path) -> None:
+    base, head = ({"dtypes": np.array(["torch.float32", dtype])} for dtype in ("torch.int64", "torch.int32"))
+    assert compared(tmp_path, base, base=base) == ""
+    said = "dtypes: torch.float32, torch.int32, the baseline's: torch.float32, torch.int64"
+    assert compared(tmp_path, head, base=base) == said
+
+
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     np.savez(tmp_path / "evil.npz", output=np.array([{"a": 1}], dtype=object))
     np.savez(tmp_path / "base.npz", output=VALUES)

@@ -195,6 +195,25 @@ def test_a_budget_ends_it_and_says_what_is_open() -> None:
     assert world.now < 0.3
 
 
+def test_a_budget_that_comparing_results_uses_up_leaves_the_rest_undecided() -> None:
+    world = World(*"abc")
+
+    def slow() -> dict[str, Any]:
+        world.now += 2.0
+        return {}
+
+    world.answers[("head", "a", "costs")] = slow
+    session = world.session(budget_s=1.0)
+    contests = session.run()
+    assert session.out_of_time
+    assert {contest.cells["base"]["case"]: set(contest.costs) for contest in contests} == {
+        "a": {"base", "head"},
+        "b": set(),
+        "c": set(),
+    }
+    assert set(table(contests).query("metric == 'median_s'")["verdict"]) == {"inconclusive"}
+
+
 def test_a_budget_that_starting_has_nearly_used_up_leaves_some_for_measuring() -> None:
     world = World(*"ab")
 

@@ -51,6 +51,23 @@ def test_an_absolute_path_into_the_repository_is_meant_in_the_worktree(repositor
         assert side.arguments == words
 
 
+def test_tests_that_a_revision_lacks_are_left_out_there_and_told(repository: Path) -> None:
+    project = repository / "inner"
+    for name in ("test_old.py", "test_new.py"):
+        (project / name).write_text("")
+        git(repository, "add", ".")
+        git(repository, "commit", "-q", "-m", name)
+    old, new = "test_old.py::test", "test_new.py::test"
+    with opened("base", "main~1", (old, str(project / new), "-q"), {}, project) as side:
+        assert side.arguments == (old, "-q")
+        assert side.label.endswith(f" without {project / new}")
+    with opened("base", "main~1", (new,), {}, project) as side:
+        (nothing,) = side.arguments  # pytest without a path would take all there is
+        assert list(Path(nothing).iterdir()) == []
+    with opened("head", "main", (old, new), {}, project) as side:
+        assert side.arguments == (old, new)
+
+
 def test_it_goes_after_an_error_too(repository: Path) -> None:
     def interrupted() -> None:
         with opened("head", "main", (), {}, repository):
