@@ -2,9 +2,9 @@
 
 Screen: one pair of processes. What is the same within 5 % and no candidate for more is decided. Confirm, the rest, on
 fresh pairs: slower if the median of each exceeds 2 %, that of the first pair 0, and the middle of those of the fresh
-ones exceeds 0 by 3.3 standard errors. The error is of the blocks and of the pairs, which differ where code does not.
-Where that does not suffice, or one pair disagrees, there are more pairs. Each is measured in batches of rounds, until
-more of them would not change what it says.
+ones exceeds 0 by 3.3 standard errors; the same if 5 % is 2.3 of them away. The error is of the blocks and of the pairs,
+which differ where code does not. Where that does not suffice, or one pair disagrees, there are more pairs. Each is
+measured in batches of rounds, until more of them would not change what it says.
 
 One pair cannot tell a slow process from slow code, nor can more rounds of it.
 """
@@ -24,8 +24,8 @@ CONFIRM_ROUNDS, CONFIRM_BATCHES = 8, 5
 MORE_PAIRS = 2
 #: What each fresh pair must exceed, and what a cell is the same within; as log ratios.
 LEAST, SAME = float(np.log(1.02)), float(np.log(1.05))
-#: In standard errors: half of the interval that is told, what a claim needs, and what ends a batch.
-INTERVAL, CLAIM, LOOK = 2.0, 3.3, 1.645
+#: In standard errors: half of the interval that is told, what a claim needs, what sameness, and what ends a batch.
+INTERVAL, CLAIM, SURE, LOOK = 2.0, 3.3, 2.3, 1.645
 RESAMPLES = 500
 #: Fewer blocks of a pair, which was cut short, decide nothing: they tell too small an error, and one block none.
 FEWEST = 5
@@ -54,7 +54,7 @@ class Layouts:
 
 #: The same on both sides of a pair; and drawn anew for each process, of which one in six is 7 to 12 % slower: of four
 #: pairs the middle is hardly ever off.
-FIXED = Layouts(pairs=2, deviation=0.015, same=0, may_disagree=4)
+FIXED = Layouts(pairs=3, deviation=0.013, same=0, may_disagree=5)
 RANDOM = Layouts(pairs=4, deviation=0.03, same=4, may_disagree=7)
 
 
@@ -97,7 +97,7 @@ def decide(pairs: Pairs, layouts: Layouts) -> Decision:
     if sign * middle > CLAIM * error:
         verdict = "slower" if sign > 0 else "faster"
     else:
-        same = len(pairs) > layouts.same and low > -SAME and high < SAME
+        same = len(pairs) > layouts.same and abs(middle) + SURE * error < SAME
         verdict = "unchanged" if same else "inconclusive"
     return Decision(verdict, math.exp(middle), math.exp(low), math.exp(high), len(pooled), len(fresh))
 

@@ -110,7 +110,9 @@ def test_both_sides_of_a_pair_have_one_layout_and_each_pair_another() -> None:
     world = World("a")
     world.slower = {"a": 1.3}
     world.session().run()
-    assert [worker.side.layout for worker in world.workers] == [0, 0, 1, 1, 2, 2]
+    assert [worker.side.layout for worker in world.workers] == [
+        number for number in range(FIXED.pairs + 1) for _ in ("base", "head")
+    ]
 
 
 def test_two_builds_get_no_fixed_layout_which_could_be_bad_for_one_of_them_for_good() -> None:
@@ -218,7 +220,7 @@ def test_a_budget_that_starting_has_nearly_used_up_leaves_some_for_measuring() -
     world = World(*"ab")
 
     def slow() -> dict[str, Any]:
-        world.now += 0.9
+        world.now += 0.7
         return {}
 
     world.answers[("base", "a", "ready")] = slow
