@@ -160,7 +160,7 @@ def _compared(base: NDArray[np.float64], head: NDArray[np.float64]) -> dict[str,
     """The columns that the values of both sides come to."""
     import numpy as np
 
-    from .significance import p_values, q_values, ratio_interval
+    from .significance import p_values, q_values, ratio_interval, separated
 
     ours, theirs = _medians(base), _medians(head)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -176,10 +176,7 @@ def _compared(base: NDArray[np.float64], head: NDArray[np.float64]) -> dict[str,
         "change": ratio - 1,
         "low": low,
         "high": high,
-        "apart": (
-            np.nanmax(np.nan_to_num(base, nan=-np.inf), axis=1) < np.nanmin(np.nan_to_num(head, nan=np.inf), axis=1)
-        )
-        | (np.nanmax(np.nan_to_num(head, nan=-np.inf), axis=1) < np.nanmin(np.nan_to_num(base, nan=np.inf), axis=1)),
+        "apart": separated(base, head),
         "p": p,
         "q": q_values(p),
         "base_n": (~np.isnan(base)).sum(1),

@@ -37,6 +37,27 @@ def test_rounding_is_no_difference_and_more_is(tmp_path: Path, head: Any, dtype:
     assert bool(said) == bool(found)
 
 
+def test_the_limit_and_the_distance_are_shares_of_the_largest_value(tmp_path: Path) -> None:
+    """1.3e-5 in float32, so of 1000 it is 0.013."""
+    large = {"output": 1000 * VALUES}
+    assert compared(tmp_path, {"output": 1000 * VALUES + 0.012}, base=large) == ""
+    said = compared(tmp_path, {"output": 1000 * VALUES + 0.02}, base=large)
+    assert said == "output: 9 of 9 values differ, by up to 2e-05 of the largest (1e-05 allowed)"
+
+
+def test_of_an_unknown_dtype_everything_that_differs_is_told(tmp_path: Path) -> None:
+    assert compared(tmp_path, {"output": VALUES}, "float3") == ""
+    said = compared(tmp_path, {"output": VALUES + 1e-9}, "float3")
+    assert said == "output: 9 of 9 values differ, by up to 1e-09 of the largest (0 allowed)"
+
+
+def test_nothing_finite_and_all_zeros_can_be_compared(tmp_path: Path) -> None:
+    for values in (np.full(3, np.nan), np.zeros(3), np.zeros(0)):
+        assert compared(tmp_path, {"output": values}, base={"output": values}) == ""
+    said = compared(tmp_path, {"output": np.full(3, 0.5)}, base={"output": np.zeros(3)})
+    assert said == "output: 3 of 3 values differ, by up to 0.5 of the largest (1e-05 allowed)"
+
+
 @pytest.mark.parametrize("head", [-np.inf, np.nan, 1.0])
 @pytest.mark.parametrize("kind", [float, complex])
 def test_infinity_is_equal_to_itself_only(tmp_path: Path, head: float, kind: type) -> None:

@@ -298,6 +298,36 @@ def test_another_number_of_threads_shows_the_ratio_and_no_verdict(tmp_path: Path
     assert (row["ratio"], row["verdict"], row["obstacle"]) == (0.5, "not comparable", "threads")
 
 
+def test_another_timer_shows_the_ratio_and_no_verdict(tmp_path: Path) -> None:
+    base = run(tmp_path, timed(timing_cell("a"), 1.0, timer="wall"))
+    head = run(tmp_path, timed(timing_cell("a"), 0.5, timer="hybrid"))
+    row = only(base, head)
+    assert (row["ratio"], row["verdict"], row["reason"]) == (0.5, "not comparable", "measured with different timers")
+    assert row["obstacle"] == "timer"
+
+
+def test_what_is_counted_is_comparable_whatever_it_was_timed_with(tmp_path: Path) -> None:
+    def counted(peak: float, threads: int, timer: str) -> Row:
+        metrics = (MetricValue("peak", "bytes", "lower", peak),)
+        return dataclasses.replace(timed(timing_cell("a", threads=threads), 1.0, timer=timer), metrics=metrics)
+
+    base = run(tmp_path, counted(1000, 1, "wall"))
+    head = run(tmp_path, counted(2000, 2, "hybrid"), record=OTHER_MACHINE)
+    row = only(base, head, metric="peak_bytes")
+    assert (row["ratio"], row["verdict"], row["obstacle"]) == (2.0, "worse", "")
+
+
+def test_a_time_that_one_side_lacks_has_no_obstacle(tmp_path: Path) -> None:
+    """There is nothing to compare, whatever the machine; that it passed on both is what is told."""
+    base = run(tmp_path, timed(timing_cell("a"), 1.0), timed(timing_cell("b"), 1.0))
+    lost = dataclasses.replace(timed(timing_cell("a"), 1.0), metrics=())
+    for sides in ((base, run(tmp_path, lost, timed(timing_cell("b"), 1.0), record=OTHER_MACHINE)),):
+        for pair in (sides, sides[::-1]):
+            table = compare(*pair).set_index("case")
+            assert table.loc["a", "obstacle"] == ""
+            assert table.loc["b", "obstacle"] == "machine"
+
+
 def test_several_numbers_of_threads_are_cells_of_their_own(tmp_path: Path) -> None:
     rows = [timed(timing_cell("a", threads=threads), 1.0 / threads) for threads in (1, 2)]
     table = compare(run(tmp_path, *rows), run(tmp_path, *rows))

@@ -58,6 +58,19 @@ def test_without_a_table_the_defaults_hold(tmp_path: Path) -> None:
     ("table", "message"),
     [
         ([], "must be a table"),
+        ({"threshold": 0}, "no share above 0"),
+        ({"threshold": float("inf")}, "no share above 0"),
+        ({"screen": "none"}, "'screen': 'none' is no share above 0"),
+        ({"floor": "-1s"}, "is no time"),
+        ({"floor": "1e999s"}, "is no time"),
+        ({"alpha": 0}, "'alpha' must be between 0 and 1"),
+        ({"alpha": 1}, "'alpha' must be between 0 and 1"),
+        ({"alpha": True}, "'alpha' must be between 0 and 1"),
+        ({"alpha": "0.1"}, "'alpha' must be between 0 and 1"),
+        ({"min_runs": True}, "'min_runs' must be 4 or more, found True"),
+        ({"min_runs": 5.0}, "'min_runs' must be 4 or more, found 5.0"),
+        ({"rule": ["x"]}, "^'rule' must be tables"),
+        ({"rule": [{"match": 3}]}, "'match': must be an expression such as .*, found 3"),
         ({"treshold": "5%"}, "unknown key 'treshold'; there are threshold"),
         ({"threshold": "five"}, "'threshold': 'five' is no share above 0"),
         ({"threshold": -0.1}, "no share above 0"),
@@ -75,6 +88,33 @@ def test_without_a_table_the_defaults_hold(tmp_path: Path) -> None:
 def test_what_has_no_meaning_is_refused(table: object, message: str) -> None:
     with pytest.raises(ResultError, match=message):
         parse_rules(table)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({"threshold": "25%"}, {"threshold": 0.25}),
+        ({"threshold": 0.25}, {"threshold": 0.25}),
+        ({"threshold": "2"}, {"threshold": 2.0}),
+        ({"screen": "10%"}, {"screen": 0.1}),
+        ({"floor": "0s"}, {"floor_s": 0.0}),
+        ({"floor": "2us"}, {"floor_s": 2e-6}),
+    ],
+)
+def test_shares_and_times_are_read_with_their_units(table: dict[str, object], expected: dict[str, float]) -> None:
+    assert {name: getattr(parse_rules(table).default, name) for name in expected} == pytest.approx(expected)
+
+
+def test_least_and_most_that_general_settings_may_be() -> None:
+    assert parse_rules({"min_runs": 4}).min_runs == 4
+    assert parse_rules({"alpha": 0.999}).alpha == 0.999
+
+
+def test_what_is_given_instead_outranks_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(TEXT)
+    rules = read_rules(path, {"threshold": "7%"})
+    assert (rules.default.threshold, rules.min_runs, len(rules.rules)) == (0.07, 6, 2)
 
 
 @pytest.mark.parametrize("content", [b"[", b"\xff", b"[tool]\ntorchbasics = 3"])

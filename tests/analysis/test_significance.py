@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from pytest_torchbasics.analysis.significance import p_values, q_values, ratio_interval
+from pytest_torchbasics.analysis.significance import p_values, q_values, ratio_interval, runs_for, separated
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 3), (4, 6), (5, 5), (9, 4), (12, 10)])
@@ -67,3 +69,32 @@ def test_the_interval_and_the_test_say_the_same() -> None:
     low, high = ratio_interval(base, head)
     p = p_values(base, head)
     assert ((p < 0.05) == ((low > 1) | (high < 1))).all()
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "apart"),
+    [
+        ([1.0, 2.0], [3.0, 4.0], True),
+        ([3.0, 4.0], [1.0, 2.0], True),
+        ([1.0, 3.0], [2.0, 4.0], False),
+        ([2.0, 3.0], [1.0, 4.0], False),
+        ([1.0, 2.0], [2.0, 3.0], False),
+        ([2.0, 3.0], [1.0, 2.0], False),
+        ([1.0, NAN], [2.0, NAN], True),
+        ([2.0, NAN], [1.0, 3.0], False),
+    ],
+)
+def test_sides_are_apart_if_no_run_of_one_is_among_those_of_the_other(
+    base: list[float], head: list[float], apart: bool
+) -> None:
+    assert separated(np.array([base]), np.array([head])).tolist() == [apart]
+
+
+@pytest.mark.parametrize(("cells", "runs"), [(1, 4), (2, 5), (6, 5), (7, 6), (10_000, 11)])
+def test_as_many_runs_are_asked_for_as_one_change_among_the_cells_needs(cells: int, runs: int) -> None:
+    """By the numbers of ways to choose: 70 for four runs a side, 252 for five, 924 for six."""
+    assert runs_for(cells, 0.05) == runs
+    assert 2 * cells / math.comb(2 * runs, runs) <= 0.05
