@@ -29,8 +29,8 @@ INTERVAL, CLAIM, SURE, LOOK = 2.0, 3.3, 2.3, 1.645
 RESAMPLES = 500
 #: Fewer blocks of a pair, which was cut short, decide nothing: they tell too small an error, and one block none.
 FEWEST = 5
-#: Of cells of identical code: measured by benchmarks/ab, 4 of 704 on a machine that was busy on all processors.
-FALSE_ALARMS = 0.006
+#: Of cells of identical code: benchmarks/ab had none among 512, beside busy neighbours; half a one by Jeffreys' prior.
+FALSE_ALARMS = 0.001
 
 Pairs = Sequence[Sequence[float]]
 
