@@ -60,7 +60,7 @@ def pyperf(folder: Path, planted: float, seed: int) -> Verdicts:
     """Of `pyperf compare_to --min-speed=5`: Student's t-test on the values of five processes."""
     files = []
     for side, share in (("base", 0.0), ("head", planted)):
-        files.append(folder / f"{side}-pyperf-{seed}.json")
+        files.append(folder / f"{side}-pyperf-{planted}-{seed}.json")
         own = ["--inherit-environ=PLANTED,PYTHONPATH,OMP_NUM_THREADS", "--quiet", "-o", str(files[-1])]
         _run(["-m", "benchmarks.ab.planted", "pyperf", *own], share)
     options = ["--table", "--table-format=md", f"--min-speed={APART:.0%}".rstrip("%")]
