@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,9 +100,39 @@ def faults() -> str:
     )
 
 
+def false_green() -> str:
+    sys.path.insert(0, str(DOCS.parent))
+    from tests.false_green.corpus import FAMILIES, ROWS
+
+    counted = Counter(row.family for row in ROWS.values())
+    body = [[name, text, str(counted[name])] for name, text in FAMILIES.items()]
+    return rows(["family", "what would look green", "rows"], [*body, ["all", "", str(len(ROWS))]])
+
+
+def out_of_scope() -> str:
+    sys.path.insert(0, str(DOCS.parent))
+    from tests.false_green.corpus import OUT_OF_SCOPE
+
+    return rows(
+        ["what nothing here sees", "why"], [[name.replace("|", "\\|"), reason] for name, reason in OUT_OF_SCOPE.items()]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
-    for function in (checks, options, markers, fixtures, modes, flags, metrics, columns, faults)
+    for function in (
+        checks,
+        options,
+        markers,
+        fixtures,
+        modes,
+        flags,
+        metrics,
+        columns,
+        faults,
+        false_green,
+        out_of_scope,
+    )
 }
 
 

@@ -99,6 +99,8 @@ def _checked(case: Case) -> Case:
         raise CaseError(f"{case.kind}() takes something to call, got {case.target!r:.80}")
     if case.kind == "op" and inspect.isclass(case.target):
         raise CaseError("op() takes a function; for a module class use layer(name, factory, ...)")
+    if case.reference is not None and case.reference == case.target:
+        raise CaseError("reference= is the function that it judges: compute the result in another way")
     if case.samples is not None and case.inputs:
         raise CaseError("give either inputs or samples=, not both")
     for item in case.inputs:

@@ -62,6 +62,9 @@ def reference(trial: Trial) -> Outcome:
                         )
                     continue
                 mismatch = compare(where, got.value, wanted.value, bound)
+                if mismatch is not None and mismatch.share <= 1 and not bool(wanted.value.isfinite().any()):
+                    why_none = f"{where} is infinite everywhere, as the reference"
+                    continue
                 if mismatch is not None and (worst is None or mismatch.share > worst.share):
                     worst = mismatch
     if worst is None:

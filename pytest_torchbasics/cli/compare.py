@@ -210,8 +210,8 @@ def conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: 
     import pandas as pd
 
     table = pd.concat([each.pair.table for each in found])
+    passed = table[(table["base_outcome"] == "passed") & (table["head_outcome"] == "passed")]
     if not allow_mismatch:
-        passed = table[(table["base_outcome"] == "passed") & (table["head_outcome"] == "passed")]
         for obstacle, what in (("machine", "different machines"), ("threads", "different numbers of threads")):
             count = int((passed["obstacle"] == obstacle).sum())
             if count:
@@ -231,6 +231,8 @@ def conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: 
                 output.GATED,
                 f"{count} {'cell is' if count == 1 else 'cells are'} {gate} (--fail-on {','.join(gates)})",
             )
+    if gates and passed.empty and not (table["verdict"] == "fixed").any():
+        return output.UNUSABLE, f"--fail-on {','.join(gates)}: no cell passed on both sides, so nothing was compared"
     return 0, ""
 
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timezone
@@ -136,17 +137,20 @@ class Recorder:
             return (yield)
         from ..backends.global_state import put_back
 
-        self._ending.pop(item.nodeid, None)  # of an earlier attempt, where another plugin reruns tests
+        earlier = self._ending.get(item.nodeid)  # where another plugin runs a test again until it passes
         skipped: BaseException | None = None
         result: object = None
-        with put_back(generator=False) as changes:
+        with put_back(generator=False) as changes, warnings.catch_warnings():
+            # A comparison that is returned instead of asserted is lost.
+            warnings.simplefilter("error", pytest.PytestReturnNotNoneWarning)
             try:
                 result = yield
             except (pytest.skip.Exception, pytest.xfail.Exception) as error:
                 skipped = error
         if ended := self._ending.get(item.nodeid):
+            how = "an earlier attempt of the test" if ended is earlier else "the test went on after its own call"
             pytest.fail(
-                f"the test went on after its own call ended as {ended.outcome}: {ended.reason}\n"
+                f"{how} ended as {ended.outcome}: {ended.reason}\n"
                 "  let the failure end the test; declare what is known to fail as known_failure",
                 pytrace=False,
             )
@@ -167,10 +171,11 @@ class Recorder:
         if report.when == "call" and report.passed:
             self._passed.add(report.nodeid)
         recorded = self._recorded.get(report.nodeid)
-        if report.failed and recorded is not None and recorded.outcome not in FAILURES:
+        failed = report.outcome not in ("passed", "skipped")  # "rerun": another plugin runs a failed test again
+        if failed and recorded is not None and recorded.outcome not in FAILURES:
             reason = f"the test failed after its {recorded.outcome} row: {_reason(report)}"
             self.end(dataclasses.replace(recorded, outcome="error", reason=reason, reason_code=f"in_{report.when}"))
-        if recorded is None and (report.skipped or report.failed):
+        if recorded is None and (report.skipped or failed):
             outcome = "skipped" if report.skipped else "error"
             self.end(
                 Row(

@@ -93,8 +93,8 @@ class Conclusion:
         elif ok and status != "complete":
             self.lines.append(f"the run is {status}: not every planned cell ended")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        elif ok and (bad := self._failed_before()):
-            self.lines.append(f"{bad} cells had failed before the run was gone on with")
+        elif ok and (bad := self._ended_badly()):
+            self.lines.append(f"{bad} {'cell' if bad == 1 else 'cells'} {self._why_bad()}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif ok and settings_of(self.config).resume:
             session.exitstatus = pytest.ExitCode.OK  # also if nothing was left to run
@@ -129,11 +129,18 @@ class Conclusion:
         for line in self.lines:
             terminalreporter.write_line(f"torchbasics: {line}", red=True)
 
-    def _failed_before(self) -> int:
-        """How many cells of a run that is gone on with have failed; pytest has seen none of them fail now."""
-        if self.frame is None or not settings_of(self.config).resume:
-            return 0
-        return int(self.frame["outcome"].isin(FAILURES).sum())
+    def _ended_badly(self) -> int:
+        """How many cells ended badly."""
+        return 0 if self.frame is None else int(self.frame["outcome"].isin(FAILURES).sum())
+
+    def _why_bad(self) -> str:
+        """How cells can have ended badly of which pytest has seen none fail."""
+        if settings_of(self.config).resume:
+            return "had failed before the run was gone on with"
+        return (
+            "ended badly, which pytest does not report as a failure (an xfail mark, or a plugin that changes reports): "
+            "declare what is known to fail as known_failure"
+        )
 
     def _measured_something(self) -> bool:
         if self.frame is not None and settings_of(self.config).shard and (self.frame["case"] == NO_CASE).all():

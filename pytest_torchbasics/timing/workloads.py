@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING
 
+from ..cases import CaseError
 from ..modes import Mode, parse_mode
 from .phases import DoesNotApply, Workload
 
@@ -83,6 +85,20 @@ def _converted(mode: Mode, tensor: torch.Tensor) -> torch.Tensor:
     return mode.convert(tensor.detach()).requires_grad_(tensor.requires_grad)
 
 
+def _require_work(trial: Trial, result: object) -> None:
+    """Refuse a result that only says what would be computed.
+
+    Raises:
+        CaseError: it is a generator, a coroutine, a module or another function, or on the meta device.
+    """
+    from ..numerics.trees import tensors
+
+    lazy = isinstance(result, (Iterator, Awaitable)) or callable(result)
+    if lazy or any(leaf.value.is_meta for leaf in tensors(result)):
+        what = type(result).__name__ if lazy else "tensor without values"
+        raise CaseError(f"case {trial.case.name!r}: it returns a {what}, so there is no work to time")
+
+
 def _changes_inputs(trial: Trial, sizes: str) -> bool:
     """True if a call writes to its arguments, as ReLU(inplace=True) does.
 
@@ -99,5 +115,5 @@ def _changes_inputs(trial: Trial, sizes: str) -> bool:
     given = [leaf.value for leaf in tensors(inputs)]
     before = [tensor._version for tensor in given]
     with torch.no_grad(), trial.seeded():
-        target(*inputs)
+        _require_work(trial, target(*inputs))
     return [tensor._version for tensor in given] != before

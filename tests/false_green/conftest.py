@@ -1,5 +1,5 @@
-"""The small project of the integration tests, for runs that must not be green."""
+"""A process that forks a run of pytest for each row."""
 
-from ..integration.conftest import run
+from ..faults.conftest import server
 
-__all__ = ["run"]
+__all__ = ["server"]

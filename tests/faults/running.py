@@ -128,6 +128,7 @@ class Server:
         fault: str = "",
         phase: str = "",
         project: str = PROJECT,
+        device: str = "cpu",
         kill: Callable[[Path, int], None] | None = None,
         **environment: str,
     ) -> Left:
@@ -139,7 +140,8 @@ class Server:
         (folder / "test_it.py").write_text(project)
         (folder / "pytest.ini").write_text("[pytest]\n")
         output = folder / f"output{len(list(folder.glob('output*')))}"
-        chosen = [*(f"-pno:{name}" for name in OFF), "-ptests.faults.inside", "--torchbasics-device=cpu"]
+        chosen = [*(f"-pno:{name}" for name in OFF), "-ptests.faults.inside"]
+        chosen += [f"--torchbasics-device={device}"] if device else []
         chosen += ["--torchbasics-dtype=float32", "--results=results", *arguments]
         asked = {
             "folder": str(folder),

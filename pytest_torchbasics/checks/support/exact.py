@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...cases import Tensor
+from ...cases import CaseError, Tensor
 from ...numerics.bounds import allowed_errors
 from ...numerics.dtypes import torch_dtype, wide
 from ...numerics.trees import Leaf, map_leaves, map_tensors, tensors
@@ -137,7 +137,8 @@ class Exact:
                 for name, parameter in module.named_parameters():
                     if name in parameters:
                         parameter.copy_(parameters[name])
-            return self._seeded(functools.partial(self.reference, module)), dict(module.named_parameters())
+            judge = functools.partial(_without_the_judged, self.reference, module)
+            return self._seeded(judge), dict(module.named_parameters())
         weights = {
             name: parameters.get(name, parameter).detach().clone().requires_grad_(parameter.requires_grad)
             for name, parameter in module.named_parameters()
@@ -151,6 +152,20 @@ class Exact:
                 return function(*map_tensors(torch.Tensor.clone, inputs))
 
         return call
+
+
+def _without_the_judged(reference: Callable[..., Any], module: torch.nn.Module, *inputs: Any) -> Any:
+    """What a reference says of these inputs; parts of the module may tell it, and the module of other inputs."""
+
+    def refuse(_: torch.nn.Module, given: Arguments) -> None:
+        if len(given) == len(inputs) and all(mine is its for mine, its in zip(inputs, given, strict=True)):
+            raise CaseError("the reference calls the module that it judges: compute the result in another way")
+
+    handle = module.register_forward_pre_hook(refuse)
+    try:
+        return reference(module, *inputs)
+    finally:
+        handle.remove()
 
 
 def has_exact_reference(trial: Trial) -> bool:

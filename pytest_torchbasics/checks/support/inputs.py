@@ -54,7 +54,7 @@ def uninformative(trial: Trial, inputs: Arguments) -> Outcome | None:
     A zeros input hides a missing bias, a wrong weight and a wrong gradient. Declared as such (`fill=`), the
     check does not apply; found out here, it is a fault of the declaration.
     """
-    judged = {name: _hides(value) for name, value in floating_inputs(inputs).items() if value.numel() >= 2}
+    judged = {name: _hides(value) for name, value in _judged(trial, inputs).items()}
     if not judged or not all(judged.values()):
         return None
     name, what = next(iter(judged.items()))
@@ -66,10 +66,25 @@ def uninformative(trial: Trial, inputs: Arguments) -> Outcome | None:
     )
 
 
+def _judged(trial: Trial, inputs: Arguments) -> dict[str, torch.Tensor]:
+    """The inputs whose values tell: those of several elements, else of one.
+
+    Integers only where there is nothing else, and where the author draws them: of few indices all may be the same.
+    """
+    found = floating_inputs(inputs)
+    if not found and trial.case.samples is not None:
+        indices = {f"input{leaf.path}": leaf.value for leaf in tensors(inputs) if leaf.value.dtype != torch.bool}
+        return {name: value for name, value in indices.items() if value.numel() >= 2}
+    several = {name: value for name, value in found.items() if value.numel() >= 2}
+    return several or {name: value for name, value in found.items() if value.numel() == 1}
+
+
 def _hides(value: torch.Tensor) -> str:
     """What is wrong with the values of an input; empty if they can show a fault."""
     value = value.detach().to_dense()
     flat = value.reshape(-1)
+    if len(flat) == 1:
+        return "" if bool(flat[0]) else "zero"
     if bool((flat == flat[0]).all()):
         return "constant"
     square = value.dim() == 2 and value.shape[0] == value.shape[1]
