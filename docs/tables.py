@@ -118,6 +118,21 @@ def out_of_scope() -> str:
     )
 
 
+def leaks() -> str:
+    from pytest_torchbasics.backends import backend_for
+    from pytest_torchbasics.global_state.left_over import device_probes
+    from pytest_torchbasics.global_state.watch import PROBES
+
+    def then(silent: bool, undone: bool) -> str:
+        return "put back" if silent else "the test fails, and it is put back" if undone else "the test fails"
+
+    probes = [*PROBES, *device_probes(backend_for("cpu"), "each device")]
+    return rows(
+        ["what a test leaves changed", "then", "instead"],
+        [[p.name, then(p.silent, p.write is not None), "" if p.silent else p.remedy] for p in probes],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
@@ -132,6 +147,7 @@ TABLES: dict[str, Callable[[], str]] = {
         faults,
         false_green,
         out_of_scope,
+        leaks,
     )
 }
 

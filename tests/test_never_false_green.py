@@ -16,10 +16,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from pytest_torchbasics import Case, Tensor, layer, op
-from pytest_torchbasics.backends.global_state import put_back
 from pytest_torchbasics.checks import check_names
 from pytest_torchbasics.checks.outcome import BAD, Outcome, Status
 from pytest_torchbasics.checks.running import run_check
+from pytest_torchbasics.global_state.watch import put_back
 from pytest_torchbasics.trials import Trial
 
 X = Tensor("N", 6)
@@ -51,10 +51,10 @@ LEAKS: dict[str, tuple[Callable[[], Any], str]] = {
     "cudnn-benchmark": (lambda: setattr(torch.backends.cudnn, "benchmark", True), "cudnn.benchmark .True"),
     "tf32": (
         lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
-        "TF32 by torch.backends.cudnn.allow_tf32 .False, before True",
+        "TF32 .*torch.backends.cudnn.allow_tf32: False, before True",
     ),
     "tf32-of-matmul": (lambda: torch.set_float32_matmul_precision("medium"), "TF32 .*medium, before highest"),
-    "autocast": (lambda: enter(torch.autocast("cpu")), "autocast on cpu .True, before False"),
+    "autocast": (lambda: torch.set_autocast_enabled("cpu", True), "autocast on cpu .True, before False"),
     "autocast-dtype": (
         lambda: torch.set_autocast_dtype("cpu", torch.float16),
         "dtype of autocast on cpu .torch.float16, before torch.bfloat16",
@@ -74,7 +74,7 @@ def test_a_layer_that_leaves_global_state_changed_fails_and_is_undone(name: str)
         change()
         return result
 
-    with torch.random.fork_rng(), put_back(generator=True) as left:
+    with torch.random.fork_rng(), put_back() as left:
         outcome = outcome_of(op("leaky", leaky, Tensor(3, 6, requires_grad=False), output=(3, 6)), "shape")
         while KEPT:
             KEPT.pop().__exit__(None, None, None)

@@ -114,6 +114,14 @@ class Backend(abc.ABC):
     def set_rng_state(self, state: torch.Tensor, device: str) -> None:
         """Put the device's default generator into a state taken by `rng_state`."""
 
+    def in_use(self) -> tuple[str, ...]:
+        """The devices that this process has started to use; asking starts none. None of a kind that cannot tell."""
+        return ()
+
+    def held_memory(self, device: str) -> int | None:
+        """The bytes of tensors on a device that is in use; None where torch does not count them."""
+        return None
+
     def supports(self, dtype: torch.dtype) -> str | None:
         """Why the device can never hold tensors of this dtype; None if it can."""
         return None

@@ -211,6 +211,14 @@ class FakeBackend(Backend):
         """Wait for the machine."""
         self.machine.synchronize()
 
+    def in_use(self) -> tuple[str, ...]:
+        """All of them, always."""
+        return tuple(f"{self.kind}:{i}" for i in range(self.count()))
+
+    def held_memory(self, device: str) -> int | None:
+        """What the machine holds."""
+        return self.machine.held
+
     def manual_seed(self, seed: int) -> None:
         """Keep the seed, which is all of the random state."""
         self.seed = seed

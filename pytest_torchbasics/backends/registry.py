@@ -21,7 +21,6 @@ _SUPPORT = {
     "cpu_memory",
     "fake",
     "generic",
-    "global_state",
     "graphs",
     "nvml",
     "precision",

@@ -35,6 +35,11 @@ class ModuleBackend(Backend):
     def module(self) -> Any:
         """The module of torch for the kind."""
 
+    def in_use(self) -> tuple[str, ...]:
+        """All devices once the kind's module is initialized."""
+        initialized = getattr(self.module, "is_initialized", None)
+        return tuple(f"{self.kind}:{i}" for i in range(self.count())) if initialized and initialized() else ()
+
     def manual_seed(self, seed: int) -> None:
         """Seed the current device's default generator."""
         self.module.manual_seed(seed)
@@ -109,6 +114,10 @@ class StreamBackend(ModuleBackend):
             return None
         per_second = self._cycles_per_second(sleep, device)
         return lambda seconds: sleep(max(1, int(seconds * per_second)))
+
+    def held_memory(self, device: str) -> int | None:
+        """What the caching allocator has given out."""
+        return int(self.module.memory_allocated(device))
 
     def cache_clearer(self, device: str) -> Callable[[], None] | None:
         """Zeros over twice the last cache's bytes."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..backends.global_state import foreign_generators
+from ..global_state.generators import foreign_generators
 from ..numerics.trees import Leaf, detached, first_difference, kept, tensors
 from ..trials import Arguments, Subject, Trial
 from .outcome import Outcome, failed, not_applicable, passed

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..backends import backend_for, resolve_devices
-from ..backends.global_state import foreign_generators, put_back
 from ..cases import Case, Declared
+from ..global_state.generators import foreign_generators
+from ..global_state.watch import put_back
 from . import check_names, find, parse_checks
 from .outcome import BAD, CheckFailure, Outcome, Status, failed
 
@@ -131,7 +132,7 @@ def _run(trial: Trial, name: str) -> Outcome:
         with (
             backend.active(trial.device),
             backend.tf32_off(),
-            put_back(generator=True) as changes,
+            put_back() as changes,
             foreign_generators(),
         ):
             outcome = find(name)(trial)

@@ -1,8 +1,9 @@
 """`--isolate`: items of ours run in a process of their own, and its death is theirs alone.
 
 The run itself measures nothing: for each item it asks a worker, a pytest run of the same selection that was started
-with this module as a plugin, and logs the reports that come back. A worker that dies, hangs, or has left a device
-unusable is replaced by a fresh one. What it measured is in its own journal; the rows of what it died of are added.
+with this module as a plugin, and logs the reports that come back. A fresh one takes the place of a worker that dies,
+hangs, or has left a device unusable or something changed that cannot be put back. What it measured is in its own
+journal; the rows of what it died of are added.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..results.journal import Journal, read_journal
 from ..results.rows import Cell, Row
 from ..results.store import RunFolder
 from ..workers import Worker, WorkerDied, serve
+from . import leaks
 from .settings import settings_of
 from .timeouts import GRACE_S
 
@@ -186,7 +188,7 @@ class _Runner:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         except (KeyboardInterrupt, pytest.exit.Exception) as error:
             found["stopped"] = str(error) or type(error).__name__
-        found["unusable"] = _unusable(item)
+        found["unusable"] = item.stash.get(leaks.LEFT, "") or _unusable(item)
         return found
 
 

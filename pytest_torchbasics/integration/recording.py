@@ -22,7 +22,7 @@ from ..results.journal import Journal
 from ..results.remote import require_writable
 from ..results.rows import NO_CASE, Cell, Row
 from ..results.store import RunFolder, finalise, new_run_id
-from . import isolated, progress, resuming
+from . import isolated, leaks, progress, resuming
 from .items import CARRIERS, STAND_IN
 from .settings import settings_of
 from .timeouts import Watch
@@ -129,18 +129,13 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """A test of ours fails if it leaves global state changed, or if it caught that its check failed.
-
-        The changes are put back, so that the next test starts clean.
-        """
+        """A test of ours fails if it caught that its check failed."""
         if item.nodeid not in self.cells:
             return (yield)
-        from ..backends.global_state import put_back
-
         earlier = self._ending.get(item.nodeid)  # where another plugin runs a test again until it passes
         skipped: BaseException | None = None
         result: object = None
-        with put_back(generator=False) as changes, warnings.catch_warnings():
+        with warnings.catch_warnings():
             # A comparison that is returned instead of asserted is lost.
             warnings.simplefilter("error", pytest.PytestReturnNotNoneWarning)
             try:
@@ -156,8 +151,6 @@ class Recorder:
             )
         if skipped is not None:
             raise skipped
-        if changes:
-            pytest.fail(f"the test leaves global state changed: {', '.join(changes)}", pytrace=False)
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -246,6 +239,7 @@ def start(session: pytest.Session) -> None:
             return
     config.stash[RECORDER] = Recorder(config, folder, cells, name)
     config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
+    config.pluginmanager.register(leaks.LeakGuard(cells), "torchbasics-leaks")
 
 
 def open_folder(config: pytest.Config) -> RunFolder:
