@@ -44,7 +44,7 @@ def test_what_failed_before_keeps_the_run_red(server: Server, tmp_path: Path) ->
     run(server, tmp_path, "wrong", "exits", "ok-1")
     left = run(server, tmp_path, "wrong", "exits", "ok-1", then="return x", options=("--resume=latest",))
     assert left.code == 1, left.output
-    assert "1 cells had failed before the run was gone on with" in left.output
+    assert "1 cell had failed before the run was gone on with" in left.output
     outcomes = rows_of(left)["outcome"].astype(str).to_dict()
     assert outcomes == {"wrong": "failed", "exits": "passed", "ok-1": "passed"}
 
