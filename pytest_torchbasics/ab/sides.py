@@ -49,7 +49,11 @@ def opened(
             paths = [str(folder), str(folder / "src"), os.environ.get("PYTHONPATH", "")]
             top = _git(project, "rev-parse", "--show-toplevel") or str(project)
             own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), NOT_FROM: top, **environment}
-            lacks = [argument for argument in arguments if _lacks(argument, project, folder)]
+            # What follows an option such as --ignore may be its value.
+            files = [
+                word for before, word in zip(("", *arguments), arguments, strict=False) if not before.startswith("-")
+            ]
+            lacks = [file for file in files if _lacks(file, project, folder)]
             label = f"{word} ({commit[:10]}){told}{''.join(f' without {argument}' for argument in lacks)}"
             inside = [_inside(argument, project, folder) for argument in arguments if argument not in lacks]
             if lacks and not any((folder / _path(argument)).exists() for argument in inside):

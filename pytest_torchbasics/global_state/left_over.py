@@ -33,7 +33,12 @@ WORKSPACE_BYTES = 32 << 20
 
 
 def _gone(left: Callable[[], list[str]]) -> list[str]:
-    """What is left after a moment, and after what nobody refers to any more was freed."""
+    """What is left after a moment, and after what nobody refers to any more was freed.
+
+    Nothing while pytest holds the frames of a failed test, and with them its local variables: until the next one.
+    """
+    if getattr(sys, "last_traceback", None) is not None:
+        return []
     deadline = monotonic() + GRACE_S
     if left():
         gc.collect()
@@ -123,11 +128,11 @@ PROBES = (
 
 
 def _memory_told(backend: Backend, device: str, old: int, new: int) -> str | None:
-    if new <= old + WORKSPACE_BYTES or getattr(sys, "last_traceback", None) is not None:
-        return None  # pytest itself holds the frames of a failed test until the next one
-    gc.collect()
-    more = (backend.held_memory(device) or 0) - old
-    return f"{more / 2**20:.0f} MiB more" if more > WORKSPACE_BYTES else None
+    def left() -> list[str]:
+        more = (backend.held_memory(device) or 0) - old
+        return [f"{more / 2**20:.0f} MiB more"] if more > WORKSPACE_BYTES else []
+
+    return several(_gone(left)) or None
 
 
 @functools.cache  # the probes of a device stay the same

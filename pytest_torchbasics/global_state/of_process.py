@@ -23,7 +23,7 @@ import torch
 
 from .probe import Probe, called, keys_told, several
 
-#: Variables that pytest and libraries set for themselves when they are first used.
+#: Variables that pytest, libraries and helpers that seed everything set for themselves.
 OWN_VARIABLES = re.compile(
     "PYTEST_|_?TORCHINDUCTOR_|TORCH_WARM_POOL|TRITON_|KMP_|CUDA_MODULE_LOADING|CUDA_HOME|DISABLE_CUPTI|TEARDOWN_CUPTI"
 )
@@ -74,24 +74,35 @@ def _patched() -> dict[str, dict[str, Any]]:
     return {owner.__name__: dict(vars(owner)) for owner in PATCHED}
 
 
-def _is_torchs(function: Any) -> bool:
-    """True of what torch itself puts in place of its functions, when a part of it is imported, and of its classes."""
+def _is_torchs(name: str, function: Any) -> bool:
+    """True of what torch itself puts in place of its functions, when a part of it is imported, and of its classes.
+
+    One of its functions by the name of another is somebody's patch.
+    """
+    if not isinstance(function, type) and getattr(function, "__name__", name) in vars(torch.nn.functional):
+        return getattr(function, "__name__", name) == name
     own = function.__module__ if isinstance(function, type) else getattr(function, "__globals__", {}).get("__name__")
     return str(own).partition(".")[0] == "torch"
 
 
 def _unpatched(last: Mapping[str, Any]) -> bool:
-    return all(vars(owner) == last[owner.__name__] for owner in PATCHED)
+    return not any(_other(last[owner.__name__], vars(owner)) for owner in PATCHED)
+
+
+def _other(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """True if another object goes by a name; they are not compared, for tensors among them would refuse."""
+    return len(old) != len(new) or any(new.get(name) is not value for name, value in old.items())
 
 
 def _replaced(old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [
         (owner, name)
         for owner, functions in old.items()
-        if functions != new[owner]
+        if _other(functions, new[owner])
         for name, function in functions.items()
-        if (now := new[owner].get(name)) is not function and callable(function) and not name.startswith("_")
-        if not _is_torchs(now)
+        if (now := new[owner].get(name)) is not function and callable(function)
+        if not name.startswith("_") or name in ("__call__", "__import__")
+        if not _is_torchs(name, now)
     ]
 
 
@@ -110,8 +121,8 @@ def _attributes(name: str, *paths: tuple[Any, str]) -> Probe:
         for owner, path in paths:
             setattr(owner, path, old[f"{owner.__name__}.{path}"])
 
-    def tell(old: dict[str, Any], new: dict[str, Any]) -> str:
-        return ", ".join(key for key in old if old[key] is not new[key])
+    def tell(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+        return ", ".join(key for key in old if old[key] is not new[key] and not _torch_put(new[key])) or None
 
     return Probe(
         name, lambda: {f"{owner.__name__}.{path}": getattr(owner, path) for owner, path in paths}, write, tell=tell
@@ -122,21 +133,35 @@ def _handlers() -> dict[str, Any]:
     return {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)}
 
 
+def _torch_put(handler: Any) -> bool:
+    """True of what torch sets once and counts on: how it hears of dead workers of a DataLoader, and of dead ranks."""
+    return str(getattr(handler, "__module__", "")).partition(".")[0] == "torch"
+
+
+def _handlers_told(old: dict[str, Any], new: dict[str, Any]) -> str | None:
+    return (
+        keys_told(old, {name: old[name] if _torch_put(handler) else handler for name, handler in new.items()}) or None
+    )
+
+
 def _set_handlers(old: dict[str, Any]) -> None:
     for name, handler in old.items():
-        if handler is not None:  # not set by Python
+        if handler is not None and not _torch_put(signal.getsignal(getattr(signal, name))):  # None: not set by Python
             signal.signal(getattr(signal, name), handler)
 
 
 def _logging() -> dict[str, Any]:
     root = logging.root
-    return {"level": root.level, "disabled": root.manager.disable, "handlers": tuple(root.handlers)}
+    own = [handler for handler in root.handlers if not type(handler).__module__.startswith("_pytest.")]
+    return {"level": root.level, "disabled": root.manager.disable, "handlers": frozenset(own)}
 
 
 def _set_logging(old: dict[str, Any]) -> None:
     logging.root.setLevel(old["level"])
     logging.disable(old["disabled"])
-    logging.root.handlers[:] = old["handlers"]
+    now = _logging()["handlers"]
+    logging.root.handlers[:] = [handler for handler in logging.root.handlers if handler not in now - old["handlers"]]
+    logging.root.handlers += old["handlers"] - now
 
 
 def _set_filters(old: list[Any]) -> None:
@@ -176,7 +201,7 @@ PROBES: tuple[Probe, ...] = (
     ),
     Probe("patched functions", _patched, _unpatch, tell=_patches_told, lasting=True, same=_unpatched),
     Probe("filters of warnings", lambda: list(warnings.filters), _set_filters, silent=True),
-    Probe("signal handlers", _handlers, _set_handlers, tell=keys_told),
+    Probe("signal handlers", _handlers, _set_handlers, tell=_handlers_told),
     Probe(
         "the interval timer",
         lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0,

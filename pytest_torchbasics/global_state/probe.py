@@ -61,7 +61,8 @@ class Probe:
 
     def value(self, last: Any = UNREADABLE) -> Any:
         """Its value now, which may be the last one; or `UNREADABLE`."""
-        if self.same is not None and last is not UNREADABLE and self.same(last):
+        same = self.same
+        if same is not None and last is not UNREADABLE and attempt(lambda: same(last)) is True:
             return last
         return attempt(self.read)
 
@@ -119,8 +120,9 @@ def undo(before: State, after: State) -> list[Change]:
 def merged(base: Any, before: Any, after: Any) -> Any:
     """A value with a change made to it that somebody else made to another value."""
     if isinstance(base, dict) and isinstance(before, dict) and isinstance(after, dict):
-        keys = {key for key in {**before, **after} if before.get(key) is not after.get(key)}
-        return {k: v for k, v in base.items() if k not in keys} | {k: after[k] for k in keys if k in after}
+        keys = {key for key in {**before, **after} if differ(before.get(key), after.get(key))}
+        kept = {key: value for key, value in base.items() if key not in keys}
+        return kept | {key: merged(base.get(key), before.get(key), after[key]) for key in keys if key in after}
     if isinstance(base, frozenset) and isinstance(before, frozenset) and isinstance(after, frozenset):
         return (base - (before - after)) | (after - before)
     return base if differ(base, before) else after

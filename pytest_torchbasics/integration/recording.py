@@ -142,6 +142,9 @@ class Recorder:
                 result = yield
             except (pytest.skip.Exception, pytest.xfail.Exception) as error:
                 skipped = error
+            except pytest.PytestReturnNotNoneWarning as warning:
+                said = str(warning).splitlines()[0]
+                raise pytest.fail.Exception(f"{said} What is returned is lost: assert it", pytrace=False) from None
         if ended := self._ending.get(item.nodeid):
             how = "an earlier attempt of the test" if ended is earlier else "the test went on after its own call"
             pytest.fail(
@@ -344,7 +347,8 @@ def _reason(report: pytest.TestReport) -> str:
     longrepr = report.longrepr
     text = str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).strip()
     lines = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
-    return lines[0] if lines else text.splitlines()[-1].removeprefix("Skipped: ") if text else ""
+    # pytest.fail(pytrace=False) and pytest.skip: what is wrong stands first, what to do after it.
+    return lines[0] if lines else text.splitlines()[0].removeprefix("Skipped: ") if text else ""
 
 
 def _now() -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ..results.collect import DEATHS, collect, planned_cells
+from ..results.collect import DEATHS, RUN_JSON, collect, planned_cells
 from ..results.environment import env_id, environment
 from ..results.errors import ResultError
 from ..results.process import identity
 from ..results.rows import Cell
-from ..results.store import LATEST, RunFolder, status_of
+from ..results.store import RunFolder, status_of
 from .settings import settings_of
 
 #: Outcomes of cells that are run again; all others are kept.
@@ -76,10 +76,7 @@ def journal_name(journals: Sequence[Path]) -> str:
 
 
 def _path(word: str, root: Path) -> Path:
-    if word == "latest":
-        try:
-            word = (root / LATEST).read_text(encoding="utf-8").strip()
-        except OSError:
-            runs = sorted(path.name for path in (root / "runs").glob("*"))
-            word = runs[-1] if runs else word
+    if word == "latest":  # as for the commands: the newest, whether it finished or not; the ids sort by time
+        runs = sorted(path.parent.name for path in (root / "runs").glob(f"*/{RUN_JSON}"))
+        word = runs[-1] if runs else word
     return Path(word) if Path(word).is_dir() else root / "runs" / word

@@ -64,6 +64,8 @@ def test_tests_that_a_revision_lacks_are_left_out_there_and_told(repository: Pat
     with opened("base", "main~1", (new,), {}, project) as side:
         (nothing,) = side.arguments  # pytest without a path would take all there is
         assert list(Path(nothing).iterdir()) == []
+    with opened("base", "main~1", ("--ignore", "test_new.py"), {}, project) as side:
+        assert side.arguments == ("--ignore", "test_new.py")
     with opened("head", "main", (old, new), {}, project) as side:
         assert side.arguments == (old, new)
 

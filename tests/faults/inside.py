@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def strike(phase: str, case: str) -> None:
     folder = Path(worker["torchbasics_folder"]) if worker else config.stash[FOLDER].path
     note("struck", f"{name} in {phase}, process {os.getpid()}")
     note("evidence", str(FAULTS[name].do(Scene(config, folder, witnesses))))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist that has no test left waits for the fault: it strikes while all of them run."""
+    deadline = time.monotonic() + 20
+    while hasattr(session.config, "workerinput") and _asked[0] and not (_asked[2] / "struck").exists():
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -129,7 +129,110 @@ def test_a_fixture_of_a_wider_scope_answers_for_itself_and_failing_tests_leak_to
     assert f"{said}, environment variables (OF_A_CLASS)" in rows["uses-last"][1]
     assert "it fails by itself" in rows["fails"][1]
     assert "the fixture cannot end" in rows["cannot-end"][1]
-    assert output.count("the test leaves global state changed: the default dtype") == 2
+    assert output.count("\nthe test leaves global state changed: the default dtype") == 2
+
+
+#: What others change at the same time: fixtures of wider scopes while something is patched, torch, and pytest.
+BESIDE = """
+import logging, signal, time, unittest.mock
+import pytest, torch
+from torch.nn import functional as F
+from pytest_torchbasics import Tensor, op
+
+def marks(name):
+    cases = [op(name, lambda x: x * 2, Tensor(2, 3), output=(2, 3))]
+    return lambda function: pytest.mark.cases(cases)(pytest.mark.checks("shape")(function))
+
+@pytest.fixture(scope="session", autouse=True)
+def verbose():
+    logging.getLogger().setLevel(logging.INFO)
+
+@pytest.fixture(scope="module")
+def first_use():
+    torch.lazily_added = 1
+
+@pytest.fixture
+def no_sleep(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+@marks("late")
+def test_late(check, no_sleep, request):
+    request.getfixturevalue("first_use")
+    check()
+
+@marks("after-late")
+def test_after_late(check):
+    assert time.sleep.__name__ == "sleep"
+    check()
+
+@pytest.fixture(scope="class")
+def mocked():
+    with unittest.mock.patch("time.gmtime"):
+        yield
+
+class TestMocked:
+    @marks("leak-beside-mock")
+    def test_it(self, check, mocked):
+        check()
+        torch.relu = lambda x: x
+
+@marks("after-mock")
+def test_after_mock(check):
+    assert torch.relu.__name__ == "relu" and time.gmtime.__name__ == "gmtime"
+    check()
+
+@marks("leak-silu")
+def test_silu(check):
+    check()
+    F.silu = F.relu
+
+@marks("leak-call")
+def test_call(check):
+    check()
+    torch.nn.Module.__call__ = lambda self: 1
+
+@marks("loader")
+def test_loader(check):
+    assert len(list(torch.utils.data.DataLoader(range(4), num_workers=1))) == 4
+    assert signal.getsignal(signal.SIGCHLD) is not signal.SIG_DFL
+    check()
+
+@marks("after-loader")
+def test_after_loader(check):
+    assert signal.getsignal(signal.SIGCHLD) is not signal.SIG_DFL  # torch sets it once
+    check()
+
+@pytest.fixture(scope="session")
+def table():
+    torch.nn.Module.table = torch.zeros(3)
+
+@marks("tensor")
+def test_tensor(check, table):
+    torch.nn.Module.table = torch.ones(3)
+    check()
+
+@marks("fails")
+def test_fails(check):
+    file = open(__file__)
+    raise ValueError("it fails by itself")
+"""
+
+
+def test_what_others_change_meanwhile_is_told_apart(server: Server, tmp_path: Path) -> None:
+    rows, output = rows_of(server, tmp_path, BESIDE)
+    outcomes = {case: outcome for case, (outcome, _) in rows.items()}
+    for leak, what in (
+        ("beside-mock", "torch.relu"),
+        ("silu", "torch.nn.functional.silu"),
+        ("call", "Module.__call__"),
+    ):
+        assert outcomes.pop(f"leak-{leak}") == "error"
+        assert "patched functions" in rows[f"leak-{leak}"][1]
+        assert what in rows[f"leak-{leak}"][1]
+    assert outcomes.pop("fails") == "error"
+    assert rows["fails"][1].endswith("it fails by itself")
+    assert "open files" not in output
+    assert set(outcomes.values()) == {"passed"}, rows
 
 
 ISOLATED = """

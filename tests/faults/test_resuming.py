@@ -40,6 +40,17 @@ def test_a_run_that_died_is_gone_on_with(server: Server, tmp_path: Path) -> None
     assert left.code == 0, left.output
 
 
+def test_the_latest_run_is_the_one_that_died_though_an_older_one_finished(server: Server, tmp_path: Path) -> None:
+    (finished,) = (run(server, tmp_path, "ok-1").results / "runs").iterdir()
+    finished.rename(finished.with_name("20200101T000000Z-00000000"))  # or both began in one second
+    run(server, tmp_path, "ok-1", "exits")
+    left = run(server, tmp_path, "ok-1", "exits", then="return x", options=("--resume=latest",))
+    assert left.code == 0, left.output
+    assert "1 deselected" in left.output
+    assert len(list((left.results / "runs").iterdir())) == 2
+    assert verify(left.results) == 0
+
+
 def test_what_failed_before_keeps_the_run_red(server: Server, tmp_path: Path) -> None:
     run(server, tmp_path, "wrong", "exits", "ok-1")
     left = run(server, tmp_path, "wrong", "exits", "ok-1", then="return x", options=("--resume=latest",))

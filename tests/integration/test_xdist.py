@@ -134,7 +134,7 @@ def test_each_worker_takes_its_share_of_the_devices(
 ) -> None:
     pytester.makeconftest(GPUS)
     pytester.makepyfile("def test_it(device):\n    assert device")
-    result = run("--device=hpu", *options)
+    result = run("--device=hpu", *options, apart=True)
     result.assert_outcomes(passed=2)  # the CPU is one of the devices of `run`
     told = {path.name.removeprefix("share-hpu-"): path.read_text() for path in pytester.path.glob("share-hpu-*")}
     assert told == shares
