@@ -53,13 +53,12 @@ def opened(
             files = [
                 word for before, word in zip(("", *arguments), arguments, strict=False) if not before.startswith("-")
             ]
-            lacks = [file for file in files if _lacks(file, project, folder)]
+            lacks = [file for file in files if _lacks(file, project, folder, top)]
             label = f"{word} ({commit[:10]}){told}{''.join(f' without {argument}' for argument in lacks)}"
-            inside = [_inside(argument, project, folder) for argument in arguments if argument not in lacks]
+            inside = [_inside(argument, project, folder, top) for argument in arguments if argument not in lacks]
             if lacks and not any((folder / _path(argument)).exists() for argument in inside):
-                inside.append(
-                    tempfile.mkdtemp(prefix="nothing-", dir=folder)
-                )  # without a path, pytest takes everything
+                # Without a path, pytest takes everything.
+                inside.append(tempfile.mkdtemp(prefix="nothing-", dir=folder))
             yield Side(name, label, sys.executable, folder, tuple(inside), own)
 
 
@@ -76,17 +75,16 @@ def _path(argument: str) -> str:
     return argument.split("::")[0]
 
 
-def _lacks(argument: str, project: Path, folder: Path) -> bool:
+def _lacks(argument: str, project: Path, folder: Path, top: str) -> bool:
     """True if it names tests that the project has and this revision of it does not."""
-    there, here = project / _path(argument), folder / _path(_inside(argument, project, folder))
+    there, here = project / _path(argument), folder / _path(_inside(argument, project, folder, top))
     return there.exists() and (there.suffix == ".py" or there.is_dir()) and not here.exists()
 
 
-def _inside(argument: str, project: Path, folder: Path) -> str:
+def _inside(argument: str, project: Path, folder: Path, top: str) -> str:
     """An argument of pytest; of an absolute path into the repository its place in the worktree, whose code is meant."""
     path, *rest = argument.split("::")
-    top = Path(_git(project, "rev-parse", "--show-toplevel") or project).resolve()
-    if not os.path.isabs(path) or not Path(path).resolve().is_relative_to(top):
+    if not os.path.isabs(path) or not Path(path).resolve().is_relative_to(Path(top).resolve()):
         return argument
     return "::".join([os.path.normpath(folder / os.path.relpath(Path(path).resolve(), project.resolve())), *rest])
 

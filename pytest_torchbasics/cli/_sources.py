@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..results.collect import RUN_JSON
+from ..results.collect import RUN_JSON, runs_in
 from ..results.errors import ResultError
 from ..results.load import load, local, sources
 from ..results.merge import PLACEHOLDER
@@ -100,8 +100,8 @@ def _split(argument: str) -> list[str]:
 
 
 def _latest(results: Path) -> list[Path]:
-    """The newest run, whether it finished or not: the ids sort by time. With it the other legs of the same CI run."""
-    runs = sorted(path.parent for path in (results / "runs").glob(f"*/{RUN_JSON}"))
+    """The newest run, whether it finished or not. With it the other legs of the same CI run."""
+    runs = runs_in(results)
     if not runs:
         raise ResultError("holds no run yet; pytest --results=DIR makes one, --results names another folder", results)
     ci_run = RunFolder.open(runs[-1]).read().get("ci_run")

@@ -19,6 +19,8 @@ from os import close, dup, listdir, readlink
 from pathlib import Path
 from time import monotonic, sleep
 
+import torch
+
 from ..backends import Backend
 from .probe import Probe, several
 
@@ -32,19 +34,19 @@ SERVING = re.compile(rb"resource_tracker|multiprocessing.forkserver|compile_work
 WORKSPACE_BYTES = 32 << 20
 
 
-def _gone(left: Callable[[], list[str]]) -> list[str]:
-    """What is left after a moment, and after what nobody refers to any more was freed.
+def _told(left: Callable[[], list[str]]) -> str | None:
+    """What is left after a moment, and after what nobody refers to any more was freed; None if nothing is.
 
     Nothing while pytest holds the frames of a failed test, and with them its local variables: until the next one.
     """
     if getattr(sys, "last_traceback", None) is not None:
-        return []
+        return None
     deadline = monotonic() + GRACE_S
     if left():
         gc.collect()
     while (found := left()) and monotonic() < deadline:
         sleep(0.005)
-    return found
+    return several(sorted(found)) or None
 
 
 def _threads() -> frozenset[threading.Thread]:
@@ -67,7 +69,7 @@ def _threads_told(old: frozenset[threading.Thread], new: frozenset[threading.Thr
     def left() -> list[str]:
         return [thread.name for thread in new - old if thread.is_alive() and not _serves(thread)]
 
-    return several(sorted(_gone(left))) or None
+    return _told(left)
 
 
 def _children() -> frozenset[bytes]:
@@ -94,7 +96,7 @@ def _children_told(old: frozenset[bytes], new: frozenset[bytes]) -> str | None:
     def left() -> list[str]:
         return [f"{int(pid)}: {os.fsdecode(command[:60])}" for pid in new - old if (command := _program(pid))]
 
-    return several(sorted(_gone(left))) or None
+    return _told(left)
 
 
 def _descriptors() -> frozenset[str]:
@@ -116,7 +118,7 @@ def _files_told(old: frozenset[str], new: frozenset[str]) -> str | None:
     def left() -> list[str]:
         return [path for descriptor in new - old if (path := _file(descriptor))]
 
-    return several(sorted(_gone(left))) or None
+    return _told(left)
 
 
 #: What can be read on Linux alone is not watched elsewhere.
@@ -132,13 +134,12 @@ def _memory_told(backend: Backend, device: str, old: int, new: int) -> str | Non
         more = (backend.held_memory(device) or 0) - old
         return [f"{more / 2**20:.0f} MiB more"] if more > WORKSPACE_BYTES else []
 
-    return several(_gone(left)) or None
+    return _told(left)
 
 
 @functools.cache  # the probes of a device stay the same
 def device_probes(backend: Backend, device: str) -> tuple[Probe, ...]:
     """The probes of a device that the process uses."""
-    import torch
 
     def generator() -> tuple[torch.dtype, bytes]:
         state = backend.rng_state(device).cpu()

@@ -78,7 +78,8 @@ def _definitions(metafunc: pytest.Metafunc, name: str) -> list[Any]:
     return list(metafunc._arg2fixturedefs.get(name, ()))
 
 
-def _is_own(definition: Any) -> bool:
+def is_own(definition: Any) -> bool:
+    """True of a fixture of this package."""
     return definition.func.__module__.startswith("pytest_torchbasics.")  # type: ignore[no-any-return]
 
 
@@ -91,14 +92,14 @@ def _give_way_to_other_plugins(metafunc: pytest.Metafunc) -> None:
     gave_way = False
     for name in OWN_NAMES:
         definitions = _definitions(metafunc, name)
-        others = [definition for definition in definitions if not _is_own(definition)]
-        if others and _is_own(definitions[-1]):
-            metafunc._arg2fixturedefs[name] = [*filter(_is_own, definitions), *others]
+        others = [definition for definition in definitions if not is_own(definition)]
+        if others and is_own(definitions[-1]):
+            metafunc._arg2fixturedefs[name] = [*filter(is_own, definitions), *others]
             gave_way = True
     if gave_way:
         # What only our fixture asked for is not asked for any more.
         asked = set(inspect.signature(metafunc.function).parameters)
-        kept = [n for n in metafunc.fixturenames if n in asked or not any(map(_is_own, _definitions(metafunc, n)[-1:]))]
+        kept = [n for n in metafunc.fixturenames if n in asked or not any(map(is_own, _definitions(metafunc, n)[-1:]))]
         metafunc.fixturenames[:] = kept
 
 
@@ -133,7 +134,7 @@ class _Expansion:
         }
         # What the test parametrizes by itself, or has a fixture of its own for, is none of our business.
         names = {name for name in metafunc.fixturenames if name not in given and _definitions(metafunc, name)}
-        ours = {name for name in names if _is_own(_definitions(metafunc, name)[-1])}
+        ours = {name for name in names if is_own(_definitions(metafunc, name)[-1])}
         if {"check", "measure"} <= ours:
             raise ValueError("a test takes either check or measure, not both")
         self.kind = next((name for name in ("check", "measure", "case") if name in ours), "")
@@ -165,7 +166,7 @@ class _Expansion:
     def _parametrize_plainly(self) -> None:
         """A test without cases: each axis on its own, as pytest's own parametrize would."""
         for axis in self.available:
-            if not _is_own(_definitions(self.metafunc, axis)[-1]):
+            if not is_own(_definitions(self.metafunc, axis)[-1]):
                 continue
             values = [
                 pytest.param(value, id=value, marks=_kind_marks(value) if axis == "device" else ())
@@ -255,7 +256,7 @@ class _Expansion:
         """The fixture that carries the axis: the one of its name, if it is ours."""
         if axis in CARRIERS:
             return CARRIERS[axis]
-        return axis if _is_own(_definitions(self.metafunc, axis)[-1]) else STAND_IN[axis]
+        return axis if is_own(_definitions(self.metafunc, axis)[-1]) else STAND_IN[axis]
 
     def _is_projects(self, axis: str) -> bool:
         """True if a fixture of the project, not of an installed plugin, stands in for ours."""
@@ -277,7 +278,7 @@ class _Expansion:
         wide = any(
             definitions[-1].scope != "function"
             and {"device", "dtype"} & set(definitions[-1].argnames)
-            and not _is_own(definitions[-1])
+            and not is_own(definitions[-1])
             for name in self.metafunc.fixturenames
             if (definitions := _definitions(self.metafunc, name))
         )

@@ -9,6 +9,7 @@ import pytest
 
 from ..global_state.probe import Change
 from ..global_state.watch import Watch, WideFixture
+from .items import is_own
 
 #: Of an item: why its process should run no other; what cannot be put back.
 LEFT: pytest.StashKey[str] = pytest.StashKey()
@@ -51,7 +52,7 @@ class LeakGuard:
         self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
         """What a fixture of a wider scope changes is for all its items; what is left after it, is its own doing."""
-        if fixturedef.scope == "function" or fixturedef.func.__module__.startswith("pytest_torchbasics."):
+        if fixturedef.scope == "function" or is_own(fixturedef):
             return (yield)
         fixture = WideFixture(self._watch)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..results.collect import DEATHS, RUN_JSON, collect, planned_cells
+from ..results.collect import DEATHS, collect, planned_cells, runs_in
 from ..results.environment import env_id, environment
 from ..results.errors import ResultError
 from ..results.process import identity
@@ -76,7 +76,7 @@ def journal_name(journals: Sequence[Path]) -> str:
 
 
 def _path(word: str, root: Path) -> Path:
-    if word == "latest":  # as for the commands: the newest, whether it finished or not; the ids sort by time
-        runs = sorted(path.parent.name for path in (root / "runs").glob(f"*/{RUN_JSON}"))
-        word = runs[-1] if runs else word
+    if word == "latest":  # as for the commands: the newest, whether it finished or not
+        runs = runs_in(root)
+        word = runs[-1].name if runs else word
     return Path(word) if Path(word).is_dir() else root / "runs" / word

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..results.collect import RUN_JSON
+from ..results.collect import RUN_JSON, runs_in
 from ..results.errors import ResultError
 from ..results.files import replace_file, to_json
 from ..results.load import load
@@ -138,6 +138,6 @@ def _runs(history: Path) -> list[tuple[Path, tuple[str, ...]]]:
     """The runs that are kept and the place of each, the newest first: their ids sort by time."""
     if not is_there(history):
         return []
-    paths = sorted((path.parent for path in (history / "runs").glob(f"*/{RUN_JSON}")), reverse=True)
+    paths = runs_in(history)[::-1]
     records = ((path, RunFolder.open(path).read()) for path in paths)
     return [(path, tuple(str(record.get(name) or "") for name in PLACE)) for path, record in records]

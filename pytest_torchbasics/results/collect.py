@@ -38,6 +38,11 @@ class Collected:
     problems: tuple[str, ...]
 
 
+def runs_in(results: Path) -> list[Path]:
+    """The folders of all runs of a results folder, finished or not, the oldest first: their ids sort by time."""
+    return sorted(path.parent for path in (results / "runs").glob(f"*/{RUN_JSON}"))
+
+
 def collect(
     record: Mapping[str, Any],
     path: Path,
