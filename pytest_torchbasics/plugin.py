@@ -69,6 +69,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         items.parametrize(metafunc)
 
 
+@pytest.hookimpl(tryfirst=True)  # before an xdist worker tells that it has collected: its journal is there then
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin to record, if anything is ours."""
     if "pytest_torchbasics.integration.items" in sys.modules:  # else no test of ours was met

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -27,6 +27,9 @@ from . import leaks
 from .settings import settings_of
 from .timeouts import GRACE_S
 
+if TYPE_CHECKING:
+    from .summary import Conclusion
+
 #: Tell a worker where its journal is; taken out of the environment at once, so that no process of a test finds them.
 FOLDER, NAME = "TORCHBASICS_ISOLATED_IN", "TORCHBASICS_ISOLATED_AS"
 #: How often a worker looks whether its run is still there.
@@ -36,8 +39,10 @@ WATCH_S = 1.0
 class Isolation:
     """Runs the items of ours in workers, one after the other; a plugin of the run."""
 
-    def __init__(self, config: pytest.Config, folder: RunFolder, cells: Mapping[str, Cell]) -> None:
-        self.config, self.folder, self.cells = config, folder, cells
+    def __init__(
+        self, config: pytest.Config, folder: RunFolder, cells: Mapping[str, Cell], conclusion: Conclusion
+    ) -> None:
+        self.config, self.folder, self.cells, self.conclusion = config, folder, cells, conclusion
         self._worker: Worker | None = None
         self._name = ""
         self._number = 0
@@ -76,6 +81,8 @@ class Isolation:
             for data in answer["reports"]
         ]
         yield from reports
+        if rescued := answer.get("rescued"):
+            self.conclusion.learn(self._name, rescued)
         if unusable := answer.get("unusable"):
             self._retire()
             if not any(report.failed for report in reports):
@@ -89,8 +96,11 @@ class Isolation:
 
         Raises:
             WorkerDied: it does not start.
+            pytest.exit.Exception: it has no folder to start in.
         """
         if self._worker is None:
+            if not RunFolder.is_at(self.folder.path):
+                pytest.exit("the folder of the results is gone, so no further process can be started")
             self._number += 1
             self._name = f"isolated{self._number}"
             config = self.config
@@ -102,6 +112,7 @@ class Isolation:
                 {**os.environ, FOLDER: str(self.folder.path), NAME: self._name},
                 own_session=True,
             )
+            self.conclusion.hold(self._name)
         return self._worker
 
     def _retire(self) -> None:
@@ -118,12 +129,15 @@ class Isolation:
             outcome, reason = "timeout", told[-1].reason
         else:
             reason = ("it hung: " if outcome == "timeout" else _signal(code)) + str(what).splitlines()[0]
-            journal = Journal(path)
-            if not told:
-                journal.header(self.folder.run_id, self._name)  # a second one is passed over
-            journal.end(Row(cell, outcome, reason, reason_code="isolated", nodeid=item.nodeid))
-            journal.close()
+            if RunFolder.is_at(self.folder.path):  # else what it measured is rescued, and the run ends
+                self._journal(path, Row(cell, outcome, reason, reason_code="isolated", nodeid=item.nodeid))
         return pytest.TestReport(item.nodeid, item.location, {}, "failed", f"{outcome}: {reason}\n{what}", "call")
+
+    def _journal(self, path: Path, row: Row) -> None:
+        journal = Journal(path)
+        journal.header(self.folder.run_id, self._name)  # a second one is passed over
+        journal.end(row)
+        journal.close()
 
 
 def _signal(code: int | None) -> str:
@@ -180,7 +194,9 @@ class _Runner:
         self.reports.append(data)
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The reports of an item, and what must end this process or the run."""
+        """The reports of an item, where its row went, and what must end this process or the run."""
+        from .recording import RECORDER
+
         self.reports = []
         item = self.items[asked["nodeid"]]
         found: dict[str, Any] = {"reports": self.reports}
@@ -188,6 +204,7 @@ class _Runner:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         except (KeyboardInterrupt, pytest.exit.Exception) as error:
             found["stopped"] = str(error) or type(error).__name__
+        found["rescued"] = str(self.config.stash[RECORDER].journal.rescued or "")
         found["unusable"] = item.stash.get(leaks.LEFT, "") or _unusable(item)
         return found
 

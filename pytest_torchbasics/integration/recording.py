@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,8 +27,12 @@ from .items import CARRIERS, STAND_IN
 from .settings import settings_of
 from .timeouts import Watch
 
+if TYPE_CHECKING:
+    from .summary import Conclusion
+
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
+CONCLUSION: pytest.StashKey[Conclusion] = pytest.StashKey()
 
 #: Settings that tell where a run is kept: no fact of the run, and a path of somebody's machine.
 PLACES = ("results", "results_url")
@@ -238,7 +242,8 @@ def start(session: pytest.Session) -> None:
     if FOLDER in config.stash:
         progress.show(config, cells)
         if settings_of(config).isolate:
-            config.pluginmanager.register(isolated.Isolation(config, folder, cells), "torchbasics-isolation")
+            isolation = isolated.Isolation(config, folder, cells, config.stash[CONCLUSION])
+            config.pluginmanager.register(isolation, "torchbasics-isolation")
             return
     config.stash[RECORDER] = Recorder(config, folder, cells, name)
     config.pluginmanager.register(config.stash[RECORDER], "torchbasics-recorder")
@@ -271,7 +276,8 @@ def _conclude_in(config: pytest.Config, folder: RunFolder) -> None:
     from .summary import Conclusion
 
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(Conclusion(config), "torchbasics-conclusion")
+    config.stash[CONCLUSION] = Conclusion(config)
+    config.pluginmanager.register(config.stash[CONCLUSION], "torchbasics-conclusion")
 
 
 def _root(config: pytest.Config) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..results.journal import HeldJournal
 from ..results.rows import NO_CASE
 from .recording import FAILURES, FOLDER, RECORDER, RESCUED
 from .settings import settings_of
@@ -45,12 +47,30 @@ class Conclusion:
             signal.signal(signal.SIGTERM, _interrupt)
             config.add_cleanup(_end_at_sigterm)
         self._rescued: list[Path] = []
+        self._held: dict[str, HeldJournal] = {}
+
+    def hold(self, worker: str) -> None:
+        """Hold the journal of another process, which may end before the folder is deleted."""
+        with contextlib.suppress(FileNotFoundError):  # nothing of its is ours
+            self._held[worker] = HeldJournal(self.config.stash[FOLDER].journal_path(worker))
+
+    def learn(self, worker: str, rescued: str) -> None:
+        """Learn where the rows went that a process could not write to its journal."""
+        if Path(rescued) not in self._rescued:
+            self._rescued.append(Path(rescued))
+        if worker in self._held:
+            self._held.pop(worker).close()  # it has brought along what was deleted
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """Hold the journal of an xdist worker."""
+        self.hold(node.gateway.id)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Learn from an xdist worker that ends where the rows went that did not fit into its journal."""
+        """Learn from an xdist worker that ends."""
         if rescued := getattr(node, "workeroutput", {}).get(RESCUED):
-            self._rescued.append(Path(rescued))
+            self.learn(node.gateway.id, rescued)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -67,6 +87,7 @@ class Conclusion:
         if recorder is not None:
             recorder.journal.close()
             self._rescued += [recorder.journal.rescued] if recorder.journal.rescued else []
+        self._rescued += filter(None, [held.rescue() for held in self._held.values()])
         if not folder.is_at(folder.path):
             self._folder_is_gone(session, folder.path)
             return

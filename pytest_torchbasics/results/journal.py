@@ -143,9 +143,7 @@ class Journal:
         if self.rescued is not None:  # the rescue file fails as well: there is nowhere left to keep rows
             raise error
         kept = self._deleted_content() or self._header
-        handle, name = tempfile.mkstemp(prefix=f"torchbasics-rescue-{self.path.stem}-", suffix=".jsonl")
-        os.close(handle)
-        self.rescued = Path(name)
+        self.rescued = _rescue_file(self.path)
         self._open(self.rescued)
         self._write_whole(kept + line)
         reason = error.strerror or str(error)
@@ -154,13 +152,54 @@ class Journal:
     def _deleted_content(self) -> bytes:
         try:
             status = _fstat(self._fd)
-            if (status.st_dev, status.st_ino) != self._identity or status.st_nlink:
-                return b""
-            os.lseek(self._fd, 0, os.SEEK_SET)
-            content = os.read(self._fd, status.st_size)
+            return _deleted_content(self._fd) if (status.st_dev, status.st_ino) == self._identity else b""
         except OSError:
             return b""
-        return content[: content.rfind(b"\n") + 1]
+
+
+class HeldJournal:
+    """A journal of another process, held open: that one may end before the file is deleted.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("rb")
+
+    def close(self) -> None:
+        """Let go of it; a second call does nothing."""
+        self._file.close()
+
+    def rescue(self) -> Path | None:
+        """Close it, and keep what was in it in the temporary folder; None if it was not deleted, or is empty."""
+        with self._file:
+            content = _deleted_content(self._file.fileno())
+        if not content:
+            return None
+        kept = _rescue_file(self.path)
+        kept.write_bytes(content)
+        return kept
+
+
+def _rescue_file(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f"torchbasics-rescue-{path.stem}-", suffix=".jsonl")
+    os.close(handle)
+    return Path(name)
+
+
+def _deleted_content(descriptor: int) -> bytes:
+    """The whole lines of a file that was deleted; nothing of one that is there."""
+    status = _fstat(descriptor)
+    if status.st_nlink:
+        return b""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    content = os.read(descriptor, status.st_size)
+    return content[: content.rfind(b"\n") + 1]
 
 
 def write_rows(path: Path, run_id: str, rows: Iterable[Row]) -> None:

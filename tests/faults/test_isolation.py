@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ from tests.environment import environment
 from .running import Server
 
 PROJECT = """
-import ctypes, os, signal, time
+import ctypes, os, pathlib, shutil, signal, time
 import pytest, torch
 from pytest_torchbasics import Tensor, op
 
@@ -30,6 +31,12 @@ def killed(x): os.kill(os.getpid(), signal.SIGKILL)
 def wrong(x): return x.sum()
 def interrupted(x): raise KeyboardInterrupt
 def ok(x): return x * 2
+def deletes(x):
+    shutil.rmtree("results/runs")
+    return x * 2
+def deletes_when_the_other_worker_is_done(x):
+    while not pathlib.Path("done").exists(): time.sleep(0.01)
+    return deletes(x)
 
 CASES = [op(name, globals()[name.split("-")[0]], Tensor(2, 3), output=(2, 3)) for name in NAMES]
 
@@ -41,6 +48,13 @@ def test_it(check):
 def test_of_others():
     with open("pid", "w") as file:
         file.write(str(os.getpid()))
+"""
+DONE = """
+import pathlib, pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    pathlib.Path("done").touch()
 """
 #: Enough for what is no hang, however busy the machine.
 LIMIT_S = 10
@@ -119,6 +133,36 @@ def test_an_xdist_worker_that_dies_names_its_culprit(server: Server, tmp_path: P
     assert rows["outcome"].astype(str).to_dict() == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "outcomes"),
+    [
+        (("ok-1", "deletes", "ok-2"), ["passed"] * 3),
+        # What it measured of the first ones is known to a process that is gone when the folder is deleted.
+        (("ok-1", "killed", "deletes", "ok-2"), ["passed", "crashed", "passed", "passed"]),
+        # No process can be started any more in a folder that is gone.
+        (("ok-1", "deletes", "killed", "ok-2"), ["passed", "passed", "crashed"]),
+    ],
+)
+def test_a_folder_that_is_deleted_loses_no_row_of_isolated_tests(
+    server: Server, tmp_path: Path, names: tuple[str, ...], outcomes: list[str]
+) -> None:
+    project(tmp_path, *names)
+    left = server.run(tmp_path, "--isolate", project=(tmp_path / "test_it.py").read_text())
+    assert left.code == 3, left.output
+    assert "the folder of the results is gone" in left.output
+    assert ("no further process can be started" in left.output) == (len(outcomes) < len(names))
+    assert outcomes_in((tmp_path / "tmp").glob("*rescue*")) == dict(zip(names, outcomes, strict=False))
+
+
+def test_a_folder_that_is_deleted_when_a_worker_of_xdist_is_done_loses_no_row(server: Server, tmp_path: Path) -> None:
+    project(tmp_path, "ok-1", "deletes_when_the_other_worker_is_done")
+    (tmp_path / "conftest.py").write_text(DONE)
+    left = server.run(tmp_path, "-n2", project=(tmp_path / "test_it.py").read_text())
+    assert left.code == 3, left.output
+    expected = {"ok-1": "passed", "deletes_when_the_other_worker_is_done": "passed"}
+    assert outcomes_in((tmp_path / "tmp").glob("*rescue*")) == expected
+
+
 def test_sigterm_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
     project(tmp_path, "ok-1", "hang", "ok-2")
     process = started(tmp_path)
@@ -167,6 +211,12 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path, options: li
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 4, output
     assert says in output
+
+
+def outcomes_in(files: Iterable[Path]) -> dict[str, str]:
+    rows = load(list(files))
+    assert rows["case"].is_unique
+    return dict(zip(rows["case"].astype(str), rows["outcome"].astype(str), strict=True))
 
 
 def _children(pid: int) -> list[int]:
