@@ -37,7 +37,7 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """A process that was started, and is asked.
+    """A process: started, connected to when it is ready, asked, and stopped.
 
     Args:
         command: that starts it; it calls `serve`.
@@ -45,9 +45,6 @@ class Worker:
         folder: where it runs.
         environment: all of its variables.
         own_session: Ctrl-C in the terminal does not reach it.
-
-    Raises:
-        WorkerDied: it ended, or did not connect in time.
     """
 
     def __init__(
@@ -60,28 +57,38 @@ class Worker:
     ) -> None:
         self.label = label
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop()
-        key = secrets.token_hex(32)
-        with socket.create_server(("localhost", 0)) as server:
-            host, port = server.getsockname()[:2]
-            self._process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**environment, ADDRESS: f"{host}:{port}", KEY: key},
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                start_new_session=own_session,
-            )
-            self._socket = self._accepted(server, key)
+        self._key = secrets.token_hex(32)
+        self._server = socket.create_server(("localhost", 0))
+        self._socket: socket.socket | None = None
+        host, port = self._server.getsockname()[:2]
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**environment, ADDRESS: f"{host}:{port}", KEY: self._key},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=own_session,
+        )
+
+    def connect(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            WorkerDied: it ended, or is not ready in time.
+        """
+        with self._server:
+            self._socket = self._accepted()
         self._stream = self._socket.makefile("rwb")
         self._stream.readline()  # the key, which was looked at
 
     def ask(self, question: Mapping[str, Any], timeout_s: float | None) -> dict[str, Any]:
-        """Ask and wait for the answer.
+        """Ask a process that is connected, and wait for the answer.
 
         Raises:
             WorkerDied: there is none.
         """
+        assert self._socket is not None, "connect() comes first"
         self._socket.settimeout(timeout_s)
         try:
             self._stream.write(json.dumps(question).encode() + b"\n")
@@ -100,13 +107,18 @@ class Worker:
         """End the process; a second call does nothing."""
         if self._log.closed:
             return
-        with contextlib.suppress(OSError):
-            self._stream.write(b'{"do": "%s"}\n' % QUIT.encode())
-            self._stream.flush()
+        if self._socket is None:  # nobody waits for what it would be ready for
+            self._process.kill()
+            self._server.close()
+        else:
+            with contextlib.suppress(OSError):
+                self._stream.write(b'{"do": "%s"}\n' % QUIT.encode())
+                self._stream.flush()
         self._end()
-        with contextlib.suppress(OSError):
-            self._stream.close()
-        self._socket.close()
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._stream.close()
+            self._socket.close()
         self._log.close()
 
     def tail(self) -> str:
@@ -122,15 +134,15 @@ class Worker:
             self._process.kill()
             self._process.wait()
 
-    def _accepted(self, server: socket.socket, key: str) -> socket.socket:
+    def _accepted(self) -> socket.socket:
         """The connection of the process that knows the key; its end before that is not waited for."""
-        server.settimeout(0.2)
-        begun = time.monotonic()
+        self._server.settimeout(0.2)
+        begun, key = time.monotonic(), self._key.encode()
         while True:
             try:
-                found, _ = server.accept()
+                found, _ = self._server.accept()
                 found.settimeout(START_S)
-                if secrets.compare_digest(found.recv(len(key), socket.MSG_PEEK | socket.MSG_WAITALL), key.encode()):
+                if secrets.compare_digest(found.recv(len(key), socket.MSG_PEEK | socket.MSG_WAITALL), key):
                     return found
                 found.close()
             except TimeoutError:

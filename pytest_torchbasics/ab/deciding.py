@@ -2,9 +2,10 @@
 
 Screen: one pair of processes. What is the same within 5 % and no candidate for more is decided. Confirm, the rest, on
 fresh pairs: slower if the median of each exceeds 2 %, that of the first pair 0, and the middle of those of the fresh
-ones exceeds 0 by 3.3 standard errors; the same if 5 % is 2.3 of them away. The error is of the blocks and of the pairs,
-which differ where code does not. Where that does not suffice, or one pair disagrees, there are more pairs. Each is
-measured in batches of rounds, until more of them would not change what it says.
+ones exceeds 0 by 3.3 standard errors; the same if 5 % is 2.3 of them away from the middle of all. What goes on was
+chosen for the ratio of the first pair: that one counts against sameness, and not for a change. The error is of the
+blocks and of the pairs, which differ where code does not. Where that does not suffice, or one pair disagrees, there are
+more pairs. Each is measured in batches of rounds, until more of them would not change what it says.
 
 One pair cannot tell a slow process from slow code, nor can more rounds of it.
 """
@@ -64,7 +65,7 @@ class Decision:
 
     Attributes:
         verdict: `slower`, `faster`, `unchanged`, `inconclusive`.
-        ratio: head by base.
+        ratio: head by base; of a change by the fresh pairs alone.
         low, high: its 95 % interval.
         rounds: how many.
         pairs: of how many pairs of processes.
@@ -79,7 +80,7 @@ class Decision:
 
 
 def decide(pairs: Pairs, layouts: Layouts) -> Decision:
-    """What all pairs so far say.
+    """What all pairs so far say: of a change the fresh ones, which were not chosen for it, of sameness all of them.
 
     Args:
         pairs: log ratios, pair by pair; the first one screened.
@@ -87,19 +88,27 @@ def decide(pairs: Pairs, layouts: Layouts) -> Decision:
     """
     pairs = [logs for logs in pairs if len(logs) >= FEWEST] or pairs[:1]
     fresh = pairs[1:] or pairs
-    pooled = [value for logs in fresh for value in logs]
-    middle = float(np.median([np.median(logs) for logs in fresh]))
-    error = math.hypot(error_of(pooled), layouts.deviation / math.sqrt(len(fresh)))
-    low, high = middle - INTERVAL * error, middle + INTERVAL * error
     sign = candidate(pairs) if len(pairs) > layouts.pairs else 0
     if sign and _dissenting(pairs, sign) and len(fresh) < layouts.may_disagree:
         sign = 0
+    middle, error = _estimate(fresh, layouts)
     if sign * middle > CLAIM * error:
-        verdict = "slower" if sign > 0 else "faster"
-    else:
-        same = len(pairs) > layouts.same and abs(middle) + SURE * error < SAME
-        verdict = "unchanged" if same else "inconclusive"
-    return Decision(verdict, math.exp(middle), math.exp(low), math.exp(high), len(pooled), len(fresh))
+        return _decision("slower" if sign > 0 else "faster", middle, error, fresh)
+    middle, error = _estimate(pairs, layouts)
+    same = len(pairs) > layouts.same and abs(middle) + SURE * error < SAME
+    return _decision("unchanged" if same else "inconclusive", middle, error, pairs)
+
+
+def _estimate(pairs: Pairs, layouts: Layouts) -> tuple[float, float]:
+    """The log ratio and its standard error."""
+    pooled = [value for logs in pairs for value in logs]
+    middle = float(np.median([np.median(logs) for logs in pairs]))
+    return middle, math.hypot(error_of(pooled), layouts.deviation / math.sqrt(len(pairs)))
+
+
+def _decision(verdict: str, middle: float, error: float, pairs: Pairs) -> Decision:
+    low, high = middle - INTERVAL * error, middle + INTERVAL * error
+    return Decision(verdict, math.exp(middle), math.exp(low), math.exp(high), sum(map(len, pairs)), len(pairs))
 
 
 def candidate(pairs: Pairs) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -129,20 +129,28 @@ class Session:
         """
         self._chance = random.Random(self.seed)
         self._begun = self.clock()
+        left: list[Contest] = []
+        coming: _Pair | None = None
         try:
-            with _Pair(self, 0) as pair:
-                self._match(pair)
-                self._compare_results(pair)
-                self._measure(pair, self._running(), SCREEN_ROUNDS, SCREEN_BATCHES)
-            for number in range(1, self.layouts.pairs + MORE_PAIRS + 1):
+            for number in itertools.count():
+                pair, coming = coming or _Pair(self, number), None
+                with pair:
+                    if number < self.layouts.pairs:
+                        coming = _Pair(self, number + 1)  # a claim needs it: it starts while this one works
+                    if number == 0:
+                        self._match(pair)
+                        self._compare_results(pair)
+                        left = self._running()
+                    self._measure(pair, left)
                 left = [contest for contest in self._running() if contest.any(undecided, self.layouts)]
-                if not left or self._spent(self._until()):
+                if not left or number == self.layouts.pairs + MORE_PAIRS or self._spent(self._until()):
                     break
-                self.tell(f"fresh pair {number} for {len(left)} cells")
-                with _Pair(self, number) as pair:
-                    self._measure(pair, left, CONFIRM_ROUNDS, CONFIRM_BATCHES)
+                self.tell(f"fresh pair {number + 1} for {len(left)} cells")
         except KeyboardInterrupt:
             self.interrupted = True
+        finally:
+            if coming is not None:
+                coming.stop()
         for contest in self._running():
             for metric, pairs in contest.logs.items():
                 contest.decisions[metric] = decide(list(pairs.values()), self.layouts)
@@ -216,12 +224,17 @@ class Session:
                 for path in files.values():
                     path.unlink(missing_ok=True)
 
-    def _measure(self, pair: _Pair, contests: Sequence[Contest], rounds: int, batches: int) -> None:
+    def _measure(self, pair: _Pair, contests: Sequence[Contest]) -> None:
         """Batches of rounds, until no more of them would tell more of this pair.
 
         In each round a block of each side in turn, of all cells, in a new order.
         """
-        end = self._until(1 / max(1, self.layouts.pairs + 1 - pair.number) if pair.number else SCREEN_SHARE)
+        if pair.number == 0:
+            rounds, batches, share = SCREEN_ROUNDS, SCREEN_BATCHES, SCREEN_SHARE
+        else:
+            rounds, batches = CONFIRM_ROUNDS, CONFIRM_BATCHES
+            share = 1 / max(1, self.layouts.pairs + 1 - pair.number)
+        end = self._until(share)
         for batch in range(batches):
             left = [c for c in contests if c.runs and (batch == 0 or c.any(unclear, self.layouts))]
             for number in range(rounds if left else 0):
@@ -239,30 +252,33 @@ def _usable() -> list[int]:
 
 
 class _Pair:
-    """A worker of each side; one that dies is started again, and the cell that it died of is left out."""
+    """A worker of each side, which start side by side: it imports torch and collects for seconds.
+
+    One that dies is started again, and the cell that it died of is left out.
+    """
 
     def __init__(self, session: Session, number: int) -> None:
         self.session, self.number = session, number
         # Both sides on one processor, each pair on another one.
         self.cpu = session.cpus[number % len(session.cpus)] if session.cpus else None
-        self.workers: dict[str, Any] = {}
+        self.workers: dict[str, Any] = {side: session.start(session.side(side, number)) for side in SIDES}
         self.places: dict[str, dict[Key, int]] = {}
         self.ready: dict[str, set[Key]] = {}
 
     def __enter__(self) -> _Pair:
-        # Side by side: a worker imports torch and collects for seconds.
-        with ThreadPoolExecutor(len(SIDES)) as pool:
-            begun = {side: pool.submit(self.session.start, self.session.side(side, self.number)) for side in SIDES}
-        failed = [future.exception() for future in begun.values()]
-        for side, future in begun.items():
-            if future.exception() is None:
-                self._take_on(side, future.result())
-        if error := next(filter(None, failed), None):
-            self.__exit__()
-            raise error
+        try:
+            for side, worker in self.workers.items():
+                self._take_on(side, worker)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End both, also if they are still starting."""
         for worker in self.workers.values():
             worker.stop()
 
@@ -300,6 +316,7 @@ class _Pair:
 
     def _take_on(self, side: str, worker: Any) -> None:
         self.workers[side] = worker
+        worker.connect()
         if self.cpu is not None:
             worker.ask({"do": "pin", "cpu": self.cpu})
         self.places[side] = {self.session.key(worker.items[place]["cell"]): place for place in self.chosen(side)}

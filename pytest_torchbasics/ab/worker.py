@@ -58,15 +58,22 @@ class Worker(workers.Worker):
     Where libraries lie in memory decides, on some processors, whether everything that a process does takes 7 to 12 %
     longer: Linux draws it anew for each process, and one in six draws badly. Where the stack lies makes 2 to 3 % for
     some functions. Hence the layout of a side.
-
-    Raises:
-        WorkerDied: it did not start, or collected nothing.
-        ResultError: it speaks another protocol, or imports another revision's code.
     """
 
     def __init__(self, side: Side) -> None:
         self.side = side
+        self.facts: dict[str, Any] = {}
         super().__init__(_command(side), side.label, side.folder, _environment(side))
+
+    def connect(self) -> None:
+        """Wait until it has collected.
+
+        Raises:
+            WorkerDied: it did not start, or collected nothing.
+            ResultError: it speaks another protocol, or imports another revision's code.
+        """
+        super().connect()
+        side = self.side
         self.facts = self.ask({"do": "items"})
         if self.facts.get("protocol") != PROTOCOL:
             self.stop()

@@ -96,7 +96,10 @@ class _Server:
     def _pin(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Stay on one processor, the other side's too: two of them differ by more than what is looked for."""
         if hasattr(os, "sched_setaffinity") and all(cell.threads == 1 for _, cell in self.items):
+            import torch
+
             os.sched_setaffinity(0, {int(asked["cpu"])})
+            torch.set_num_threads(1)  # two of them on one processor wait for each other
         return {}
 
     def _hash(self, item: pytest.Item) -> str:

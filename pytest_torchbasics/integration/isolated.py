@@ -112,6 +112,7 @@ class Isolation:
                 {**os.environ, FOLDER: str(self.folder.path), NAME: self._name},
                 own_session=True,
             )
+            self._worker.connect()
             self.conclusion.hold(self._name)
         return self._worker
 

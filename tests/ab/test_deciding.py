@@ -145,13 +145,21 @@ def test_a_pair_that_was_cut_short_does_not_count() -> None:
     assert decide([[0.1] * 8, [0.1] * 8, [0.1]], FIXED).verdict == "inconclusive"
 
 
-def test_the_ratio_and_its_interval_are_of_the_fresh_pairs_and_count_them_as_samples() -> None:
-    pairs = [[0.9] * 8, [0.1] * 8, [0.1] * 8]
-    decision = decide(pairs, FIXED)
+def test_a_change_is_told_by_the_fresh_pairs_and_sameness_by_all() -> None:
+    """What goes on was chosen for the ratio of the first pair."""
+    changed = decide([[0.9] * 8, [0.1] * 8, [0.1] * 8, [0.1] * 8], FIXED)
+    half = INTERVAL * FIXED.deviation / np.sqrt(3)
+    assert changed.verdict == "slower"
+    assert changed.ratio == pytest.approx(np.exp(0.1))
+    assert (changed.low, changed.high) == pytest.approx((np.exp(0.1 - half), np.exp(0.1 + half)))
+    assert (changed.rounds, changed.pairs) == (24, 3)
+    same = decide([[0.01] * 8, [0.01] * 8], FIXED)
     half = INTERVAL * FIXED.deviation / np.sqrt(2)
-    assert decision.ratio == pytest.approx(np.exp(0.1))
-    assert (decision.low, decision.high) == pytest.approx((np.exp(0.1 - half), np.exp(0.1 + half)))
-    assert (decision.rounds, decision.pairs) == (16, 2)
+    assert same.verdict == "unchanged"
+    assert same.ratio == pytest.approx(np.exp(0.01))
+    assert (same.low, same.high) == pytest.approx((np.exp(0.01 - half), np.exp(0.01 + half)))
+    assert (same.rounds, same.pairs) == (16, 2)
+    assert decide([[0.09] * 8, [0.0] * 8], FIXED).verdict == "inconclusive"
 
 
 def test_the_error_is_that_of_a_median_and_the_same_each_time() -> None:

@@ -200,6 +200,7 @@ def test_a_worker_has_fixed_addresses_where_the_system_allows_it(project: Path) 
     facts = []
     for layout in (0, None):
         worker = Worker(dataclasses.replace(side, layout=layout))
+        worker.connect()
         facts.append(worker.facts["fixed"])
         worker.stop()
     assert facts == [code == 0, False]

@@ -27,7 +27,7 @@ class Fake:
     """A worker whose cells take what they are told to, with noise."""
 
     def __init__(self, side: Side, world: World) -> None:
-        self.side, self.world, self.stopped = side, world, False
+        self.side, self.world, self.connected, self.stopped = side, world, False, False
         cells = [vars(timing_cell(case)) for case in world.cases[side.name]]
         self.items = [
             {
@@ -39,7 +39,11 @@ class Fake:
         ]
         self.facts = {"environment": RECORD, "torch": "2.14", "items": self.items, "fixed": world.fixed}
 
+    def connect(self) -> None:
+        self.connected = True
+
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        assert self.connected
         case = self.items[question["item"]]["cell"]["case"]
         self.world.seeds.add(question.get("seed_of"))
         self.world.asked.append((self.side.name, case, question["do"]))
@@ -273,3 +277,22 @@ def test_both_sides_are_kept_as_runs(tmp_path: Path) -> None:
     assert frame.loc[(head, "b"), "median_s"] / frame.loc[(base, "b"), "median_s"] == pytest.approx(1.5, rel=0.05)
     assert frame.loc[(head, "new"), "outcome"] == "not_run"
     assert folders[0].read()["ab"]["against"] == head
+
+
+def test_the_next_pair_starts_while_one_is_measured_and_ends_unused_if_nothing_is_left() -> None:
+    world = World("a")
+    world.slower = {"a": 1.3}
+    running: list[int] = []
+    world.answers = dict.fromkeys([("base", "a", "block")], lambda: note(world, running))
+    world.session().run()
+    assert set(running[:8]) == {4}, "the next pair was not started"
+    assert set(running[-8:]) == {2}, "a pair was started that no claim needs"
+    quiet = World("a")
+    quiet.session().run()
+    assert all(worker.stopped for worker in quiet.workers)
+    assert [worker.connected for worker in quiet.workers][-2:] == [False, False]
+
+
+def note(world: World, running: list[int]) -> dict[str, Any]:
+    running.append(sum(not worker.stopped for worker in world.workers))
+    return {"seconds": {"median": 1e-3 * world.chance.gauss(1, 0.01)}}
