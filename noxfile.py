@@ -6,7 +6,9 @@ instead. `nox -s versions` (needs 8 GB of disk), `random_order` and `mutants` ta
 
 import importlib.util
 import os
+import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,6 +146,11 @@ def xdist(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """How many wrong twins of the deciding code its tests find: [tool.mutmut] in pyproject.toml."""
+    """How many wrong twins of the deciding code its tests find: [tool.mutmut] in pyproject.toml, docs/mutants.md."""
     session.run("mutmut", "run", "--max-children", "2", *session.posargs)
     session.run("mutmut", "results")
+    listed = str(session.run("mutmut", "results", "--all", "true", silent=True))
+    found = Counter(re.findall(r"(\S+)\.\S+__mutmut_\d+: (.+)", listed))
+    for module in sorted({module for module, _ in found}):
+        counts = {status: count for (name, status), count in found.items() if name == module}
+        session.log(f"{module}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")

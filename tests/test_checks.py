@@ -41,6 +41,17 @@ def masked_samples(device, dtype, generator):
     return [(Masked(values, values > 0), torch.randn(4, device=device, generator=generator).to(dtype))]
 
 
+class Spare(nn.Module):
+    """A layer with an option that is off: its parameter has no elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.spare = nn.Parameter(torch.rand(6) + 0.5), nn.Parameter(torch.zeros(0))
+
+    def forward(self, x):
+        return x * self.weight + self.spare.sum()
+
+
 HEALTHY = [
     layer("llama-norm", LlamaNorm, X, output=("N", 6)),
     op("float32-softmax", lambda x: x.softmax(-1, dtype=torch.float32).to(x.dtype), X, output=("N", 6)),
@@ -71,6 +82,8 @@ HEALTHY = [
     op("complex", lambda x: x * x.conj(), Tensor("N", 6, dtype="complex64"), output=("N", 6), output_dtype="complex64"),
     op("complex-in-any-run", lambda z: z.abs() ** 2, Tensor("N", 6, dtype="complex64"), output=("N", 6)),
     op("integers", lambda x: x + 1, Tensor("N", 3, dtype="int32"), output=("N", 3), reference=lambda x: 1 + x),
+    layer("empty-parameter", Spare, X, output=("N", 6)),
+    op("empty-input", lambda x, more: torch.cat([x, more]), X, Tensor(0, 6), batch=()),
     op("mapping", lambda x: {"twice": 2 * x, "sum": x.sum(-1)}, X),
 ]
 

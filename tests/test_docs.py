@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_torchbasics.results.safe import read_toml
+
 from .environment import environment
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +66,12 @@ def test_the_tables_of_a_guide_are_those_of_the_registries(guide: Path) -> None:
     tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
     text = guide.read_text(encoding="utf-8")
     assert tables["rewritten"](text) == text, "run: python docs/tables.py"
+
+
+def test_the_score_of_mutants_has_each_module_that_is_mutated() -> None:
+    mutated = read_toml(ROOT / "pyproject.toml")["tool"]["mutmut"]["only_mutate"]
+    told = re.findall(r"^\| `(\S+\.py)` ", (ROOT / "docs" / "mutants.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [f"pytest_torchbasics/{module}" for module in told] == mutated
 
 
 def test_links_lead_somewhere() -> None:

@@ -153,6 +153,6 @@ def error_of(logs: Sequence[float]) -> float:
     """The standard error of a median, by the bootstrap, NaN of too few; seeded: the same numbers decide the same."""
     if len(logs) < FEWEST:
         return math.nan
-    values = np.asarray(logs, dtype=float)
+    values = np.asarray(logs)
     draws = np.random.default_rng(len(values)).integers(0, len(values), (RESAMPLES, len(values)))
     return float(np.median(values[draws], axis=1).std())

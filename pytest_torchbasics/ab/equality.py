@@ -45,7 +45,7 @@ def _differs(name: str, ours: Any, theirs: Any, dtype: str) -> str:
     finite = np.isfinite(ours)
     if not np.array_equal(np.where(finite, 0, ours), np.where(np.isfinite(theirs), 0, theirs), equal_nan=True):
         return f"{name}: NaN or infinity is in other places, or of another kind"
-    scale = float(np.abs(ours[finite]).max()) if finite.any() else 0.0
+    scale = float(np.abs(ours[finite]).max(initial=0.0))
     distance = np.abs(ours[finite] - theirs[finite])
     limit = allowed * np.maximum(np.abs(ours[finite]), scale)
     bad = distance > limit

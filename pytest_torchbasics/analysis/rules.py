@@ -118,7 +118,7 @@ def share(value: object) -> float:
     """
     text = str(value).strip()
     try:
-        found = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         found = float("nan")
     if isinstance(value, bool) or not 0 < found < float("inf"):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: With fewer runs on a side no result of the test is below 5 %.
 LEAST_RUNS = 4
+#: Of the intervals.
+CONFIDENCE = 0.95
 
 
 def p_values(base: Floats, head: Floats) -> Floats:
@@ -54,7 +56,7 @@ def separated(base: Floats, head: Floats) -> NDArray[np.bool_]:
 def runs_for(cells: int, alpha: float) -> int:
     """How many runs a side it takes that one change among so many cells can pass the correction."""
     runs = LEAST_RUNS
-    while 2 * cells / math.comb(2 * runs, runs) > alpha:
+    while 2 * cells / math.comb(2 * runs, runs) >= alpha:
         runs += 1
     return runs
 
@@ -63,13 +65,13 @@ def q_values(p: Floats) -> Floats:
     """Benjamini and Hochberg's adjusted p (1995): below alpha, at most that share of the differences found is none."""
     found = np.full(len(p), np.nan)
     known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
+    order = known[np.argsort(p[known])]
     scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
-    found[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
+    found[order] = np.minimum.accumulate(scaled[::-1])[::-1]
     return found
 
 
-def ratio_interval(base: Floats, head: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:
+def ratio_interval(base: Floats, head: Floats) -> tuple[Floats, Floats]:
     """The interval of head / base for each cell, which inverts the test (Hodges and Lehmann, 1963).
 
     Of all ratios of a run of the head to one of the baseline, those that the test would not tell from none; NaN where
@@ -78,13 +80,12 @@ def ratio_interval(base: Floats, head: Floats, confidence: float = 0.95) -> tupl
     low, high = np.full(len(base), np.nan), np.full(len(base), np.nan)
     for rows, ours, theirs in _by_counts(base, head):
         pairs = ours.shape[1] * theirs.shape[1]
-        tail = _upper_tail(ours.shape[1], theirs.shape[1])[::-1]  # P(U <= u), as the distribution is symmetric
-        cut = int(np.searchsorted(tail, (1 - confidence) / 2, side="right"))
+        cut = int((_upper_tail(ours.shape[1], theirs.shape[1]) <= (1 - CONFIDENCE) / 2).sum())
         positive = (ours > 0).all(1) & (theirs > 0).all(1)
         if not cut:
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.sort((theirs[:, :, None] / ours[:, None, :]).reshape(len(rows), pairs), axis=1)
+            ratios = np.sort((theirs[:, :, None] / ours[:, None, :]).reshape(len(rows), pairs))
         low[rows] = np.where(positive, ratios[:, cut - 1], np.nan)
         high[rows] = np.where(positive, ratios[:, pairs - cut], np.nan)
     return low, high
@@ -112,7 +113,7 @@ def _orders(first: int, second: int) -> Floats:
 
 def _by_counts(base: Floats, head: Floats) -> list[tuple[Ints, Floats, Floats]]:
     """The cells that have values on both sides, in groups of equally many; without what is missing."""
-    base, head = np.sort(base, axis=1), np.sort(head, axis=1)  # NaN goes to the end
+    base, head = np.sort(base), np.sort(head)  # NaN goes to the end
     counts = np.stack([(~np.isnan(side)).sum(1) for side in (base, head)], axis=1)
     groups = []
     for first, second in np.unique(counts, axis=0):

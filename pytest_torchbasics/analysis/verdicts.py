@@ -107,7 +107,6 @@ def verdicts(found: pd.DataFrame, rules: Sequence[Rule], general: Rules, metric:
     timed = metric.endswith("_s") and better == "lower"
     worse, improved = ("slower", "faster") if timed else ("worse", "better")
     base_absent, head_absent = np.isin(base, ["", "not_run"]), np.isin(head, ["", "not_run"])
-    passed = (base == "passed") & (head == "passed")
     one_value = found["base"].notna() != found["head"].notna()
     idle = np.isin(base, ["", "not_run", "not_applicable", "skipped", "unsupported"])
     ways: list[tuple[Any, str]] = [
@@ -119,7 +118,7 @@ def verdicts(found: pd.DataFrame, rules: Sequence[Rule], general: Rules, metric:
         (np.isin(base, [*BAD, "xfailed", "unsupported"]) & (head == "passed"), "fixed"),
         (~np.isin(base, ["passed", *BAD]) & (head == "passed"), "added"),
         (np.isin(base, ["passed", *BAD]) & (head != "passed"), "missing"),
-        (~passed, "same"),
+        (head != "passed", "same"),  # of those that are left the baseline has not passed either
         (found["obstacle"] != "", "not comparable"),
         (one_value, "not comparable"),
         (claimed & beyond & up, worse),
@@ -133,7 +132,7 @@ def verdicts(found: pd.DataFrame, rules: Sequence[Rule], general: Rules, metric:
         (enough & (better != "none"), "inconclusive"),
     ]
     conditions, words = zip(*ways, strict=True)
-    return np.select([np.asarray(condition, bool) for condition in conditions], words, default="within noise")
+    return np.select([np.asarray(condition) for condition in conditions], words, default="within noise")
 
 
 def reasons(found: pd.DataFrame, cells: Cells) -> list[str]:

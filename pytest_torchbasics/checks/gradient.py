@@ -174,6 +174,8 @@ def _alone(one: Derivatives) -> Outcome | None:
     joint = gradients(outputs, list(values.values()), weights)
     constants = {key: value.detach() for key, value in values.items()}
     for name, together in zip(values, joint, strict=True):
+        if not values[name].numel():
+            continue
         variable = values[name].detach().clone().requires_grad_()
         by_one = function({**constants, name: variable})
         if len(by_one) != len(outputs):

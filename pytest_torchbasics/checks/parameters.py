@@ -48,7 +48,7 @@ def _reached(trial: Trial, subject: Subject) -> dict[str, str] | Outcome:
     """What is wrong with the gradients of the parameters that get none on any sample."""
     module = subject.module
     assert module is not None
-    without = dict.fromkeys(subject.parameters, "gets no gradient")
+    without = {name: "gets no gradient" for name, parameter in subject.parameters.items() if parameter.numel()}
     frozen = {n: p for n, p in module.named_parameters() if not p.requires_grad}
     for inputs in trial.samples():
         values = variables(subject, inputs)

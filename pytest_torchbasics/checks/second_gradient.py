@@ -127,10 +127,10 @@ def _difference(
 
 
 def _wrong(analytic: torch.Tensor, first: torch.Tensor, second: torch.Tensor, steps: Steps) -> torch.Tensor:
-    """Elements that are off at both steps, though the two steps agree: elsewhere lies a kink or a steep curve."""
+    """Elements that are NaN or off at both steps, though these agree: elsewhere lies a kink or a steep curve."""
     allowed = steps.absolute + steps.relative * (first.abs() + first.abs().square().mean().sqrt())
     reliable = (first - second).abs() <= allowed
-    return reliable & ((analytic - first).abs() > allowed) & ((analytic - second).abs() > allowed)
+    return reliable & ~((analytic - first).abs() <= allowed) & ~((analytic - second).abs() <= allowed)
 
 
 def _inner(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> torch.Tensor:

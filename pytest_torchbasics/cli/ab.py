@@ -144,9 +144,8 @@ def command(
         output.fail(output.UNUSABLE, str(error))
     except KeyboardInterrupt:
         output.fail(output.INCOMPLETE, "it was interrupted before anything was known")
-    code, reason = conclusion(found, fail_on, allow_mismatch=True)
-    if session.interrupted:
-        output.fail(output.INCOMPLETE, "it was interrupted: what is shown is what was known by then")
+    incomplete = "it was interrupted: what is shown is what was known by then" if session.interrupted else ""
+    code, reason = conclusion(found, fail_on, allow_mismatch=True, incomplete=incomplete)
     if code:
         output.fail(code, reason)
 

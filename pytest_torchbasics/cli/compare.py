@@ -139,14 +139,8 @@ def command(
         output.write(text, out, format_)
     except ResultError as error:
         output.fail(output.UNUSABLE, str(error))
-    code, reason = conclusion(found, fail_on, allow_mismatch)
-    incomplete = [
-        f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=False) if side.incomplete
-    ]
-    if code == output.NOT_COMPARABLE:
-        output.fail(code, reason)
-    if incomplete and not allow_incomplete:
-        output.fail(output.INCOMPLETE, f"{'; '.join(incomplete)} (--allow-incomplete compares it all the same)")
+    incomplete = "" if allow_incomplete else _incomplete(sides)
+    code, reason = conclusion(found, fail_on, allow_mismatch, incomplete)
     if code:
         output.fail(code, reason)
 
@@ -205,8 +199,25 @@ def _compared(
     return found
 
 
-def conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: bool) -> tuple[int, str]:
-    """The exit code that the comparison asks for, and why."""
+def _incomplete(sides: Sequence[Runs]) -> str:
+    """Why sides are no whole runs; empty if they are."""
+    found = [
+        f"{name}: {side.incomplete}" for name, side in zip(("baseline", "head"), sides, strict=False) if side.incomplete
+    ]
+    return f"{'; '.join(found)} (--allow-incomplete compares it all the same)" if found else ""
+
+
+def conclusion(
+    found: Sequence[Compared], gates: Sequence[str], allow_mismatch: bool, incomplete: str = ""
+) -> tuple[int, str]:
+    """The exit code that the comparison asks for, and why.
+
+    Args:
+        found: the comparisons.
+        gates: what --fail-on names.
+        allow_mismatch: sides that cannot be compared are no reason.
+        incomplete: why a side is no whole run, if that is one.
+    """
     import pandas as pd
 
     table = pd.concat([each.pair.table for each in found])
@@ -224,6 +235,8 @@ def conclusion(found: Sequence[Compared], gates: Sequence[str], allow_mismatch: 
             return output.NOT_COMPARABLE, "no cell has the same case hash on both sides: every case was changed"
         if len(valued) and (valued["obstacle"] != "").all():
             return output.NOT_COMPARABLE, f"no cell can be compared: {valued['reason'].iloc[0]}"
+    if incomplete:
+        return output.INCOMPLETE, incomplete
     for gate in gates:
         count = int((table["verdict"].isin(GATES[gate]) & table["gate"]).sum())
         if count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,16 +41,30 @@ def command(runs: tuple[str, ...], results: Path) -> None:
         found = [_rows(path) for path in paths]
     except ResultError as error:
         output.fail(output.UNUSABLE, str(error))
-    if incomplete := [why for path, rows in zip(paths, found, strict=True) if (why := _incomplete(path, rows))]:
-        output.fail(output.INCOMPLETE, "; ".join(incomplete))
+    incomplete = [why for path, rows in zip(paths, found, strict=True) if (why := _incomplete(path, rows))]
+    code, reason = conclusion(found, incomplete)
+    if code:
+        output.fail(code, reason)
+    click.echo(reason)
+
+
+def conclusion(found: Sequence[pd.DataFrame], incomplete: Sequence[str]) -> tuple[int, str]:
+    """The exit code that runs ask for, and why.
+
+    Args:
+        found: the rows of each.
+        incomplete: why some of them are no whole ones.
+    """
+    if incomplete:
+        return output.INCOMPLETE, "; ".join(incomplete)
     bad = [name for rows in found for name in _named(rows, BAD)]
     cells = sum(map(len, found))
     if bad:
-        output.fail(output.GATED, f"{len(bad)} of {cells} cells ended badly: {_few(bad)}")
+        return output.GATED, f"{len(bad)} of {cells} cells ended badly: {_few(bad)}"
     cases = [rows[rows["case"] != NO_CASE] for rows in found]
     if any(map(len, cases)) and all(rows["outcome"].isin(EMPTY).all() for rows in cases):
-        output.fail(output.UNUSABLE, f"nothing was measured: all {cells} cells were skipped or did not apply")
-    click.echo(f"complete: {len(found)} runs, {cells} cells, as planned")
+        return output.UNUSABLE, f"nothing was measured: all {cells} cells were skipped or did not apply"
+    return 0, f"complete: {len(found)} runs, {cells} cells, as planned"
 
 
 def _rows(path: Path) -> pd.DataFrame:

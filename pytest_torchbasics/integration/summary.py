@@ -34,6 +34,38 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def exit_status(told: int, status: str, *, rescued: str, bad: int, resume: bool, measured: bool) -> tuple[int, str]:
+    """The exit status that a run comes to, and why it is another one than pytest's.
+
+    Args:
+        told: pytest's own.
+        status: of the run.
+        rescued: where rows are that the journal did not take.
+        bad: how many cells ended badly.
+        resume: the run was gone on with.
+        measured: a cell measured something, or none had to.
+    """
+    if rescued:
+        return RESULTS_LOST, f"the journal could not be written to the end; the other rows are kept in {rescued}"
+    if told not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return told, ""
+    if status != "complete":
+        return pytest.ExitCode.TESTS_FAILED, f"the run is {status}: not every planned cell ended"
+    if bad:
+        why = (
+            "had failed before the run was gone on with"
+            if resume
+            else "ended badly, which pytest does not report as a failure (an xfail mark, or a plugin that changes "
+            "reports): declare what is known to fail as known_failure"
+        )
+        return pytest.ExitCode.TESTS_FAILED, f"{bad} {'cell' if bad == 1 else 'cells'} {why}"
+    if resume:
+        return pytest.ExitCode.OK, ""  # also if nothing was left to run
+    if not measured:
+        return pytest.ExitCode.NO_TESTS_COLLECTED, "nothing was measured: every cell was skipped or did not apply"
+    return told, ""
+
+
 class Conclusion:
     """Writes the final files and the summary; registered as a plugin in the main process of a run."""
 
@@ -105,23 +137,15 @@ class Conclusion:
             self.lines.append(f"the results could not be finished: {error}")
             session.exitstatus = RESULTS_LOST
             return
-        ok = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if self._rescued:
-            self.lines.append(
-                f"the journal could not be written to the end; the other rows are kept in {self._where_else()}"
-            )
-            session.exitstatus = RESULTS_LOST
-        elif ok and status != "complete":
-            self.lines.append(f"the run is {status}: not every planned cell ended")
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        elif ok and (bad := self._ended_badly()):
-            self.lines.append(f"{bad} {'cell' if bad == 1 else 'cells'} {self._why_bad()}")
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        elif ok and settings_of(self.config).resume:
-            session.exitstatus = pytest.ExitCode.OK  # also if nothing was left to run
-        elif ok and not self._measured_something():
-            self.lines.append("nothing was measured: every cell was skipped or did not apply")
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+        session.exitstatus, why = exit_status(
+            session.exitstatus,
+            status,
+            rescued=self._where_else(),
+            bad=self._ended_badly(),
+            resume=bool(settings_of(self.config).resume),
+            measured=self._measured_something(),
+        )
+        self.lines += [why] if why else []
 
     def _folder_is_gone(self, session: pytest.Session, path: Path) -> None:
         """Say so; under xdist a run that keeps no results and in which nothing was ours has made no folder."""
@@ -153,15 +177,6 @@ class Conclusion:
     def _ended_badly(self) -> int:
         """How many cells ended badly."""
         return 0 if self.frame is None else int(self.frame["outcome"].isin(FAILURES).sum())
-
-    def _why_bad(self) -> str:
-        """How cells can have ended badly of which pytest has seen none fail."""
-        if settings_of(self.config).resume:
-            return "had failed before the run was gone on with"
-        return (
-            "ended badly, which pytest does not report as a failure (an xfail mark, or a plugin that changes reports): "
-            "declare what is known to fail as known_failure"
-        )
 
     def _measured_something(self) -> bool:
         if self.frame is not None and settings_of(self.config).shard and (self.frame["case"] == NO_CASE).all():

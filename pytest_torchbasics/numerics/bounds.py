@@ -91,7 +91,7 @@ def allowed_errors(
         for effect, seen, result, other in zip(effects, measured, results, compute(moved), strict=True):
             # A perturbation may cross a jump or leave the domain; that is no measure of rounding.
             seen |= other.isfinite()
-            difference = (other - result).abs().to(torch.float64).nan_to_num(0.0, 0.0, 0.0) / step
+            difference = (other - result).abs().to(torch.float64).nan_to_num(posinf=0.0) / step
             torch.maximum(effect, difference, out=effect)
     return [
         # Without any measure there is no bound: nothing can be judged, which is_vacuous tells.
@@ -152,7 +152,7 @@ def is_vacuous(expected: torch.Tensor, bound: torch.Tensor) -> bool:
 
 def _bound(result: torch.Tensor, effect: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     info = torch.finfo(dtype)
-    rms = effect.square().mean().sqrt() if effect.numel() else effect.sum()
+    rms = effect.square().mean().sqrt()
     rounding = info.eps * result.abs().to(torch.float64)
     # A result below the smallest normal number is rounded to a fixed step.
     margin = MARGIN if info.bits < 32 else MARGIN_OF_SUMS
@@ -162,5 +162,5 @@ def _bound(result: torch.Tensor, effect: torch.Tensor, dtype: torch.dtype) -> to
 
 
 def _perturb(argument: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
-    signs = torch.randint(0, 2, argument.shape, generator=generator, dtype=torch.float64) * 2 - 1
+    signs = torch.randint(2, argument.shape, generator=generator, dtype=torch.float64) * 2 - 1
     return (argument.detach() * (1 + share * signs)).to(argument.dtype).requires_grad_(argument.requires_grad)

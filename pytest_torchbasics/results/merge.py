@@ -129,7 +129,7 @@ def merge(sources: Sequence[Path], out: Path, plan: Plan | None = None) -> Merge
     """
     with _workshop(out) as workshop:
         given = [run for source in sources for run in _runs_of(source, workshop)]
-        there = list(_folders(out)) if out.exists() else []
+        there = list(_folders(out))
         if not given:
             raise ResultError(f"no run was found in {', '.join(map(str, sources)) or 'nothing'}")
         placeholders = [] if plan is None else list(_placeholders(plan, given, workshop))
@@ -320,13 +320,13 @@ def _placeholders(plan: Plan, given: Sequence[Found], workshop: Path) -> Iterabl
 
 
 def _cells(expected: Expected, given: Sequence[Found]) -> list[Cell]:
-    """What the leg should have measured: as planned, else what the others planned of the same shard, on its device."""
+    """What the leg should have measured: as planned, else what others planned of the same shard, on its device."""
     if expected.cells:
         return list(expected.cells)
     others = [run for run in given if run.slot[2] == expected.shard]
     planned = [cell for run in others for cell, _ in planned_cells(run.record, run.folder.path) or []]
     moved = (replace(cell, device=expected.device or cell.device) for cell in planned)
-    return list(dict.fromkeys(moved)) or _whole(expected, ["check"])
+    return list(dict.fromkeys(moved))
 
 
 def _whole(expected: Expected, kinds: Sequence[str]) -> list[Cell]:

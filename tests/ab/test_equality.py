@@ -45,6 +45,13 @@ def test_the_limit_and_the_distance_are_shares_of_the_largest_value(tmp_path: Pa
     assert said == "output: 9 of 9 values differ, by up to 2e-05 of the largest (1e-05 allowed)"
 
 
+def test_of_small_values_the_limit_is_as_small(tmp_path: Path) -> None:
+    small = {"output": 1e-3 * VALUES}
+    assert compared(tmp_path, {"output": 1e-3 * VALUES + 1.2e-8}, base=small) == ""
+    said = compared(tmp_path, {"output": 1e-3 * VALUES + 2e-8}, base=small)
+    assert said == "output: 9 of 9 values differ, by up to 2e-05 of the largest (1e-05 allowed)"
+
+
 def test_of_an_unknown_dtype_everything_that_differs_is_told(tmp_path: Path) -> None:
     assert compared(tmp_path, {"output": VALUES}, "float3") == ""
     said = compared(tmp_path, {"output": VALUES + 1e-9}, "float3")
@@ -83,8 +90,10 @@ def test_another_dtype_of_an_output_is_a_difference(tmp_path: Path) -> None:
     assert compared(tmp_path, head, base=base) == said
 
 
-def test_nothing_is_unpickled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sides", [("good", "evil"), ("evil", "good")])
+def test_nothing_is_unpickled(tmp_path: Path, sides: tuple[str, str]) -> None:
     np.savez(tmp_path / "evil.npz", output=np.array([{"a": 1}], dtype=object))
-    np.savez(tmp_path / "base.npz", output=VALUES)
+    np.savez(tmp_path / "good.npz", output=VALUES)
+    base, head = (tmp_path / f"{name}.npz" for name in sides)
     with pytest.raises(ValueError, match="allow_pickle"):
-        difference(tmp_path / "base.npz", tmp_path / "evil.npz", "float32")
+        difference(base, head, "float32")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pytest_torchbasics.analysis.rules import Rules, parse_rules, read_rules
+from pytest_torchbasics.analysis.rules import Rule, Rules, parse_rules, read_rules
 from pytest_torchbasics.results import ResultError
 
 CELLS = pd.DataFrame(
@@ -71,7 +71,8 @@ def test_without_a_table_the_defaults_hold(tmp_path: Path) -> None:
         ({"min_runs": 5.0}, "'min_runs' must be 4 or more, found 5.0"),
         ({"rule": ["x"]}, "^'rule' must be tables"),
         ({"rule": [{"match": 3}]}, "'match': must be an expression such as .*, found 3"),
-        ({"treshold": "5%"}, "unknown key 'treshold'; there are threshold"),
+        ({"treshold": "5%"}, "'treshold'; there are threshold, screen, floor, gate, match, alpha, min_runs and rule$"),
+        ({"threshold": "5%%"}, "'threshold': '5%%' is no share above 0"),
         ({"threshold": "five"}, "'threshold': 'five' is no share above 0"),
         ({"threshold": -0.1}, "no share above 0"),
         ({"threshold": True}, "no share above 0"),
@@ -103,6 +104,11 @@ def test_what_has_no_meaning_is_refused(table: object, message: str) -> None:
 )
 def test_shares_and_times_are_read_with_their_units(table: dict[str, object], expected: dict[str, float]) -> None:
     assert {name: getattr(parse_rules(table).default, name) for name in expected} == pytest.approx(expected)
+
+
+def test_a_rule_may_say_all_there_is_to_say() -> None:
+    told = {"match": "linear", "threshold": "1%", "screen": "2%", "floor": "3s", "gate": False}
+    assert parse_rules({"rule": [told]}).rules == (Rule(0.01, 3.0, 0.02, False, "linear"),)
 
 
 def test_least_and_most_that_general_settings_may_be() -> None:

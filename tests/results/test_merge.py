@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_torchbasics.results import ResultError
+from pytest_torchbasics.results.journal import write_rows
 from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.merge import Contradiction, merge
 from pytest_torchbasics.results.plan import Expected, Plan, read_plan
+from pytest_torchbasics.results.store import RunFolder
 
 from .making import begun_run, check_cell, checked, timed, timing_cell, write_run
 
@@ -43,6 +47,7 @@ def test_artifacts_of_a_fleet_become_one_results_folder(tmp_path: Path) -> None:
         first / "samples.parquet"
     ).read_bytes()
     assert not list((tmp_path / "out").glob(".merging-*"))
+    assert merge([second / "run.json"], tmp_path / "one").runs == (second.name,)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -137,6 +142,90 @@ def test_what_a_plan_expects_and_never_arrived_is_rows(tmp_path: Path) -> None:
     assert contents(tmp_path / "out") == before
 
 
+def rows_of(out: Path, leg_: str) -> list[dict[str, Any]]:
+    """The rows of a leg, as they stand in its table."""
+    frame = load(out, long=True)
+    found: list[dict[str, Any]] = frame[frame["leg"] == leg_].astype(object).to_dict("records")
+    return found
+
+
+def test_a_leg_of_which_nothing_is_known_is_one_row(tmp_path: Path) -> None:
+    plan = Plan((Expected("gpu", "3/3", "cuda"), Expected("tpu", "")))
+    merge([leg(tmp_path / "in", "cpu", "1/3")], tmp_path / "out", plan)
+    for name, device in (("gpu", "cuda"), ("tpu", "")):
+        (row,) = rows_of(tmp_path / "out", name)
+        cell = {"kind": "check", "case": "(the whole leg)", "check": "", "phase": "", "mode": "", "device": device}
+        assert {key: row[key] for key in cell} == cell
+        assert (row["dtype"], row["threads"], row["outcome"]) == ("", 0, "not_run")
+        assert re.fullmatch("0-missing-[0-9a-f]{12}", row["run_id"])
+
+
+def test_of_a_leg_that_is_there_in_part_what_is_missing_is_rows(tmp_path: Path) -> None:
+    check, time, both = check_cell("a"), timing_cell("b"), ("check", "timing")
+    checks, nothing = write_run(tmp_path / "in", ROWS[:1], leg="gpu"), write_run(tmp_path / "no", [], leg="gpu")
+    whole = [("check", "(the whole leg)"), ("timing", "(the whole leg)")]
+    for number, (source, cells, kinds, reason, rows) in enumerate(
+        [
+            (checks, (check, time), both, "the leg gpu never arrived (timing)", [("timing", "b")]),
+            (checks, (check,), both, "the leg gpu never arrived (timing)", whole[1:]),
+            (
+                nothing,
+                (check, time),
+                both,
+                "the leg gpu never arrived (check and timing)",
+                [("check", "a"), ("timing", "b")],
+            ),
+            (nothing, (), both, "the leg gpu never arrived (check and timing)", whole),
+        ]
+    ):
+        out = tmp_path / str(number)
+        assert merge([source], out, Plan((Expected("gpu", "", "cuda", cells, kinds),))).missing == (("gpu", ""),)
+        missing = [row for row in rows_of(out, "gpu") if row["outcome"] == "not_run"]
+        assert [(row["kind"], row["case"]) for row in missing] == rows
+        assert {(row["reason"], row["reason_code"]) for row in missing} == {(reason, "never_arrived")}
+    assert (
+        merge([checks], tmp_path / "all", Plan((Expected("gpu", "", "cuda", (check, time), ("check",)),))).missing == ()
+    )
+
+
+@pytest.mark.parametrize("told", ["plan", "machine"])
+def test_what_is_missing_is_of_the_run_of_the_ci_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    sources = []
+    for number, name in (("1", "cpu"), ("2", "gpu")):
+        monkeypatch.setenv("GITHUB_RUN_ID", number)
+        sources.append(leg(tmp_path / number, name, run_id=f"2026010{number}T000000Z-aaaaaaaa"))
+    monkeypatch.setenv("GITHUB_RUN_ID", "1" if told == "machine" else "3")
+    legs = (Expected("cpu", "", "cpu"), Expected("gpu", "", "cuda"))
+    assert merge(sources, tmp_path / "out", Plan(legs, "1" if told == "plan" else "")).missing == (("gpu", ""),)
+
+
+def test_holes_alone_can_be_merged(tmp_path: Path) -> None:
+    plan = Plan((Expected("gpu", "", "cuda"),))
+    merge([leg(tmp_path / "in", "cpu")], tmp_path / "first", plan)
+    (hole,) = (tmp_path / "first" / "runs").glob("0-missing-*")
+    merged = merge([hole], tmp_path / "out", plan)
+    assert (merged.missing, merged.unfinished, merged.superseded, len(merged.runs)) == ((("gpu", ""),), (), (), 1)
+    kept = tmp_path / "out" / "runs" / hole.name
+    data = (kept / "rows.parquet").read_bytes()
+    assert json.loads((kept / "run.json").read_text()) == {
+        "schema": 1,
+        "run_id": hole.name,
+        "status": "incomplete",
+        "placeholder": True,
+        "kinds": [],
+        "ci_run": "",
+        "leg": "gpu",
+        "shard": "",
+        "planned": 1,
+        "ended": 0,
+        "counts": {"not_run": 1},
+        "files": {"rows.parquet": {"sha256": hashlib.sha256(data).hexdigest(), "rows": 1, "bytes": len(data)}},
+    }
+    assert merged.rows == 1
+
+
 def test_a_leg_that_arrives_later_fills_its_hole(tmp_path: Path) -> None:
     merge([leg(tmp_path / "in", "cpu", "1/2")], tmp_path / "out", PLAN)
     late = [leg(tmp_path / "late", "gpu", "1/2"), leg(tmp_path / "late", "cpu", "2/2")]
@@ -177,9 +266,10 @@ def test_a_plan_that_is_none_is_refused(tmp_path: Path, content: object, message
 
 def test_nothing_to_merge_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ResultError, match="no run was found"):
-        merge([tmp_path / "empty"], tmp_path / "out")
-    with pytest.raises(ResultError, match="is not there"):
+    for sources, named in (([tmp_path / "empty"] * 2, f"{tmp_path}/empty, {tmp_path}/empty"), ([], "nothing")):
+        with pytest.raises(ResultError, match=re.escape(f"no run was found in {named}") + "$"):
+            merge(sources, tmp_path / "out")
+    with pytest.raises(ResultError, match=re.escape(f"{tmp_path}/no: is not there")):
         merge([tmp_path / "no"], tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -189,7 +279,7 @@ def test_a_run_id_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     record = json.loads((run / "run.json").read_text())
     for name in ("../../evil", "a/b", "..", "con"):
         (run / "run.json").write_text(json.dumps({**record, "run_id": name}))
-        with pytest.raises(ResultError, match="cannot be used as a name"):
+        with pytest.raises(ResultError, match=re.escape(f"the run id {name!r} cannot be used as a name")):
             merge([run], tmp_path / "out")
 
 
@@ -197,8 +287,90 @@ def test_altered_files_are_refused(tmp_path: Path) -> None:
     run = leg(tmp_path / "in", "x")
     with (run / "rows.parquet").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(ResultError, match="its files are not those that the run wrote"):
+    why = f"{run}: its files are not those that the run wrote; merge a copy without its rows.parquet"
+    with pytest.raises(ResultError, match=f"^{re.escape(why)}$"):
         merge([run], tmp_path / "out")
+
+
+def test_sources_that_are_given_twice_and_legs_that_are_expected_are_counted(tmp_path: Path) -> None:
+    runs = [leg(tmp_path / "in", name, "1/2") for name in ("cpu", "gpu")]
+    merged = merge([*runs, runs[0]], tmp_path / "out", PLAN)
+    assert (merged.duplicates, merged.expected) == (1, 3)
+    merged = merge(runs, tmp_path / "again")
+    assert (merged.duplicates, merged.expected, merged.missing) == (0, 0, ())
+
+
+def test_a_run_that_has_lost_its_journal_is_the_same_run_by_its_table(tmp_path: Path) -> None:
+    run = leg(tmp_path / "in", "x")
+    other = shutil.copytree(run, tmp_path / "copy" / run.name)
+    (other / "rows.jsonl").unlink()
+    assert merge([run, other], tmp_path / "out").runs == (run.name,)
+    assert merge([other, run], tmp_path / "out").runs == (run.name,)
+
+
+def test_two_tables_of_one_run_are_refused_by_their_names(tmp_path: Path) -> None:
+    frame = load(leg(tmp_path / "in", "x"))
+    tables = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for number, table in enumerate(tables):
+        frame.assign(median_s=1.0 + number).to_csv(table, index=False)
+    with pytest.raises(Contradiction, match=re.escape(f"with different rows: {tables[0]} and {tables[1]}. ")):
+        merge(tables, tmp_path / "out")
+
+
+def test_runs_in_hidden_folders_are_not_looked_for(tmp_path: Path) -> None:
+    run = leg(tmp_path / "in", "x")
+    leg(tmp_path / "in" / ".trash", "y")
+    assert merge([tmp_path / "in"], tmp_path / "out").runs == (run.name,)
+
+
+def test_a_folder_of_too_many_runs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_torchbasics.results.merge.MOST_RUNS", 2)
+    for name in "xy":
+        leg(tmp_path / "in", name)
+    assert len(merge([tmp_path / "in"], tmp_path / "out").runs) == 2
+    leg(tmp_path / "in", "z")
+    with pytest.raises(ResultError) as caught:
+        merge([tmp_path / "in"], tmp_path / "again")
+    assert str(caught.value) == f"{tmp_path}/in: holds more than 2 runs; merge a part of it"
+
+
+def test_two_journals_of_one_run_that_never_finished_are_refused_by_name(tmp_path: Path) -> None:
+    runs = [begun_run(tmp_path / str(i), ROWS[:i], ROWS[1].cell, run_id="same") for i in (0, 1)]
+    with pytest.raises(Contradiction) as caught:
+        merge(runs, tmp_path / "out")
+    assert f"with different rows: {runs[0]} and {runs[1]}. " in str(caught.value)
+    assert merge([runs[0], runs[0]], tmp_path / "out").unfinished == (("same", "crashed"),)
+
+
+def test_a_run_that_is_there_already_is_not_written_again(tmp_path: Path) -> None:
+    run = leg(tmp_path / "in", "x")
+    merge([run], tmp_path / "out")
+    kept = tmp_path / "out" / "runs" / run.name
+    before = {path: path.stat().st_ino for path in (kept, *kept.iterdir())}
+    merge([run], tmp_path / "out")
+    assert {path: path.stat().st_ino for path in (kept, *kept.iterdir())} == before
+
+
+def test_a_run_that_goes_on_in_the_folder_itself_is_left_to_its_process(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "out", record={})
+    folder.write_plan([row.cell for row in ROWS])
+    write_rows(folder.journal_path(), folder.run_id, ROWS[:1])
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    merged = merge([tmp_path / "out"], tmp_path / "out")
+    assert (merged.rows, merged.unfinished) == (0, ((folder.run_id, "running"),))
+    assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_a_disk_that_is_full_is_told_with_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = leg(tmp_path / "in", "x")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pytest_torchbasics.results.merge.shutil.copyfile", full)
+    with pytest.raises(ResultError) as caught:
+        merge([run], tmp_path / "out")
+    assert str(caught.value) == f"{tmp_path}/out/runs/{run.name}: cannot be written: No space left on device"
 
 
 def test_tables_of_several_runs_become_runs(tmp_path: Path) -> None:
