@@ -101,7 +101,7 @@ def test_the_error_is_that_of_the_blocks_and_of_the_pairs_together() -> None:
     for middle, counts, verdict in ((0.1, slice(1, None), "slower"), (0.0, slice(None), "unchanged")):
         pairs = [noisy(middle, by) for by in (0.02, 0.005, 0.006, 0.007)]
         counted = pairs[counts]
-        error = math.hypot(error_of(sum(counted, [])), 0.013 / math.sqrt(len(counted)))
+        error = math.hypot(error_of([value for logs in counted for value in logs]), 0.013 / math.sqrt(len(counted)))
         decision = decide(pairs, FIXED)
         assert decision.verdict == verdict
         assert (decision.low, decision.high) == pytest.approx(
