@@ -45,6 +45,9 @@ class Worker:
         folder: where it runs.
         environment: all of its variables.
         own_session: Ctrl-C in the terminal does not reach it.
+
+    Raises:
+        WorkerDied: the system cannot start it.
     """
 
     def __init__(
@@ -61,15 +64,20 @@ class Worker:
         self._server = socket.create_server(("localhost", 0))
         self._socket: socket.socket | None = None
         host, port = self._server.getsockname()[:2]
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**environment, ADDRESS: f"{host}:{port}", KEY: self._key},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=own_session,
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**environment, ADDRESS: f"{host}:{port}", KEY: self._key},
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                start_new_session=own_session,
+            )
+        except OSError as error:
+            self._server.close()
+            self._log.close()
+            raise WorkerDied(f"{label}: it cannot be started: {error}") from None
 
     def connect(self) -> None:
         """Wait until it is ready.
@@ -78,8 +86,9 @@ class Worker:
             WorkerDied: it ended, or is not ready in time.
         """
         with self._server:
-            self._socket = self._accepted()
-        self._stream = self._socket.makefile("rwb")
+            found = self._accepted()
+        self._stream = found.makefile("rwb")
+        self._socket = found  # from here on stop() asks it to end
         self._stream.readline()  # the key, which was looked at
 
     def ask(self, question: Mapping[str, Any], timeout_s: float | None) -> dict[str, Any]:
@@ -129,9 +138,10 @@ class Worker:
 
     def _end(self) -> None:
         try:
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_S)
+        finally:  # on a second Ctrl-C too
+            self._process.kill()  # does nothing to one that has ended
             self._process.wait()
 
     def _accepted(self) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -135,8 +136,8 @@ class Session:
             for number in itertools.count():
                 pair, coming = coming or _Pair(self, number), None
                 with pair:
-                    if number < self.layouts.pairs:
-                        coming = _Pair(self, number + 1)  # a claim needs it: it starts while this one works
+                    if self._starts_ahead(number + 1):
+                        coming = _Pair(self, number + 1)
                     if number == 0:
                         self._match(pair)
                         self._compare_results(pair)
@@ -156,9 +157,13 @@ class Session:
                 contest.decisions[metric] = decide(list(pairs.values()), self.layouts)
         return list(self.contests.values())
 
+    def _starts_ahead(self, number: int) -> bool:
+        """True if a pair starts while the one before it works: a claim needs it, and another processor can do it."""
+        return number <= self.layouts.pairs and len(self.cpus) != 1 and self.clock() < self._until()
+
     @property
     def layouts(self) -> Layouts:
-        """How the processes of both sides lie in memory."""
+        """How the processes of both sides lie in memory; random until they have told."""
         return FIXED if all(self.facts.get(side, {}).get("fixed") for side in SIDES) else RANDOM
 
     def side(self, name: str, pair: int) -> Side:
@@ -261,9 +266,15 @@ class _Pair:
         self.session, self.number = session, number
         # Both sides on one processor, each pair on another one.
         self.cpu = session.cpus[number % len(session.cpus)] if session.cpus else None
-        self.workers: dict[str, Any] = {side: session.start(session.side(side, number)) for side in SIDES}
+        self.workers: dict[str, Any] = {}
         self.places: dict[str, dict[Key, int]] = {}
         self.ready: dict[str, set[Key]] = {}
+        try:
+            for side in SIDES:
+                self.workers[side] = session.start(session.side(side, number))
+        except BaseException:
+            self.stop()
+            raise
 
     def __enter__(self) -> _Pair:
         try:
@@ -278,9 +289,10 @@ class _Pair:
         self.stop()
 
     def stop(self) -> None:
-        """End both, also if they are still starting."""
-        for worker in self.workers.values():
-            worker.stop()
+        """End both, also if they are still starting; a second Ctrl-C ends them too."""
+        with contextlib.ExitStack() as stack:
+            for worker in self.workers.values():
+                stack.callback(worker.stop)
 
     def ask(self, contest: Contest, side: str, what: str, **more: Any) -> dict[str, Any]:
         """Ask a side about a cell; what keeps it from answering is noted, and the answer is empty."""

@@ -16,11 +16,14 @@ class Commands(click.Group):
     """Finds each command in the file of its name; files that begin with an underscore are none."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what nobody expected ends with 2, and never with 1, which says that a gate found something."""
+        """Run a command; what nobody expected ends with 2, an interrupt with 4: 1 is a gate's alone."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            click.echo("torchbasics: exit 4: it was interrupted", err=True)
+            raise SystemExit(4) from None
         except Exception as error:
             click.echo(traceback.format_exc(), err=True)
             click.echo(f"torchbasics: exit 2: unexpected {type(error).__name__}; please report it", err=True)

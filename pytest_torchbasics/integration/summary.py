@@ -83,7 +83,7 @@ class Conclusion:
 
     def hold(self, worker: str) -> None:
         """Hold the journal of another process, which may end before the folder is deleted."""
-        with contextlib.suppress(FileNotFoundError):  # nothing of its is ours
+        with contextlib.suppress(OSError):  # nothing of its is ours, or too many files are open: the run goes on
             self._held[worker] = HeldJournal(self.config.stash[FOLDER].journal_path(worker))
 
     def learn(self, worker: str, rescued: str) -> None:
@@ -119,7 +119,7 @@ class Conclusion:
         if recorder is not None:
             recorder.journal.close()
             self._rescued += [recorder.journal.rescued] if recorder.journal.rescued else []
-        self._rescued += filter(None, [held.rescue() for held in self._held.values()])
+        self._rescue(session)
         if not folder.is_at(folder.path):
             self._folder_is_gone(session, folder.path)
             return
@@ -147,11 +147,22 @@ class Conclusion:
         )
         self.lines += [why] if why else []
 
+    def _rescue(self, session: pytest.Session) -> None:
+        """Keep what is held of journals that were deleted."""
+        for held in self._held.values():
+            try:
+                self._rescued += filter(None, [held.rescue()])
+            except OSError as error:
+                self.lines.append(f"{held.path} was deleted, and its rows are lost: {error}")
+                session.exitstatus = RESULTS_LOST
+
     def _folder_is_gone(self, session: pytest.Session, path: Path) -> None:
         """Say so; under xdist a run that keeps no results and in which nothing was ours has made no folder."""
         if not self._kept() and not self._rescued:
             return
         kept = f"the rows are kept in {self._where_else()}" if self._rescued else "its rows are where it was moved to"
+        if self.lines and not self._rescued:  # it was deleted, and nothing could be kept: that is told
+            return
         self.lines.append(f"the folder of the results is gone: {path}; {kept}")
         session.exitstatus = RESULTS_LOST
 

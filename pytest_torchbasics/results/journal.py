@@ -152,7 +152,7 @@ class Journal:
     def _deleted_content(self) -> bytes:
         try:
             status = _fstat(self._fd)
-            return _deleted_content(self._fd) if (status.st_dev, status.st_ino) == self._identity else b""
+            return _content_if_deleted(self._fd) if (status.st_dev, status.st_ino) == self._identity else b""
         except OSError:
             return b""
 
@@ -178,7 +178,7 @@ class HeldJournal:
     def rescue(self) -> Path | None:
         """Close it, and keep what was in it in the temporary folder; None if it was not deleted, or is empty."""
         with self._file:
-            content = _deleted_content(self._file.fileno())
+            content = _content_if_deleted(self._file.fileno())
         if not content:
             return None
         kept = _rescue_file(self.path)
@@ -192,7 +192,7 @@ def _rescue_file(path: Path) -> Path:
     return Path(name)
 
 
-def _deleted_content(descriptor: int) -> bytes:
+def _content_if_deleted(descriptor: int) -> bytes:
     """The whole lines of a file that was deleted; nothing of one that is there."""
     status = _fstat(descriptor)
     if status.st_nlink:

@@ -25,8 +25,8 @@ from .setting import setting, without_garbage_collection
 BALLAST, BALLAST_BYTES = 8, 2**15
 
 
-#: The processor has been at work, on other cells: only the caches have to settle.
-WARM_S = 5e-3
+#: Seconds of warming up: the processor is at work all along, on cell after cell, and only caches have to settle.
+SETTLE_S = 5e-3
 
 
 class Blocks:
@@ -69,7 +69,7 @@ class Blocks:
                 self._stand: Any = Stand(self._work, kind, device, clock.wall_ns)
             else:
                 self._stand = None
-                self._plan = plan_for(self._work, warm_up(self._work, clock.wall_ns, seconds=WARM_S).call_s)
+                self._plan = plan_for(self._work, warm_up(self._work, clock.wall_ns, seconds=SETTLE_S).call_s)
 
     def take(self) -> dict[str, float]:
         """Seconds of one call, out of one block: `median`, and on an accelerator `host` too."""

@@ -27,7 +27,7 @@ class Fake:
     """A worker whose cells take what they are told to, with noise."""
 
     def __init__(self, side: Side, world: World) -> None:
-        self.side, self.world, self.connected, self.stopped = side, world, False, False
+        self.side, self.world, self.connected, self.stopped, self.impatient = side, world, False, False, False
         cells = [vars(timing_cell(case)) for case in world.cases[side.name]]
         self.items = [
             {
@@ -44,6 +44,8 @@ class Fake:
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self.connected
+        if question["do"] == "pin":
+            return {}
         case = self.items[question["item"]]["cell"]["case"]
         self.world.seeds.add(question.get("seed_of"))
         self.world.asked.append((self.side.name, case, question["do"]))
@@ -60,6 +62,8 @@ class Fake:
 
     def stop(self) -> None:
         self.stopped = True
+        if self.impatient:
+            raise KeyboardInterrupt
 
 
 class World:
@@ -258,6 +262,38 @@ def test_ctrl_c_keeps_what_is_known() -> None:
     assert all(worker.stopped for worker in world.workers)
 
 
+def test_a_second_ctrl_c_while_a_worker_ends_leaves_none() -> None:
+    world = World("a")
+
+    def interrupt() -> dict[str, Any]:
+        for worker in world.workers:
+            worker.impatient = True
+        raise KeyboardInterrupt
+
+    world.answers[("base", "a", "block")] = interrupt
+    with pytest.raises(KeyboardInterrupt):  # of the pair that was starting
+        world.session().run()
+    assert len(world.workers) == 4
+    assert all(worker.stopped for worker in world.workers)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_side_that_cannot_be_started_leaves_no_worker_of_the_other(number: int) -> None:
+    world = World("a")
+
+    def start(side: Side) -> Fake:
+        if side.name == "head" and side.layout == number:
+            raise WorkerDied("the head: it cannot be started")
+        return world.start(side)
+
+    session = world.session()
+    session.start = start
+    with pytest.raises(WorkerDied, match="cannot be started"):
+        session.run()
+    assert len(world.workers) == 1 + 2 * number
+    assert all(worker.stopped for worker in world.workers)
+
+
 def test_one_case_can_be_compared_with_another() -> None:
     world = World("naive", "flash", "other")
     world.slower = {"flash": 0.5}
@@ -296,3 +332,14 @@ def test_the_next_pair_starts_while_one_is_measured_and_ends_unused_if_nothing_i
 def note(world: World, running: list[int]) -> dict[str, Any]:
     running.append(sum(not worker.stopped for worker in world.workers))
     return {"seconds": {"median": 1e-3 * world.chance.gauss(1, 0.01)}}
+
+
+def test_on_one_processor_no_pair_starts_while_another_is_measured() -> None:
+    world = World("a")
+    world.slower = {"a": 1.3}
+    running: list[int] = []
+    world.answers = dict.fromkeys([("base", "a", "block")], lambda: note(world, running))
+    session = world.session()
+    session.cpus = [0]
+    session.run()
+    assert set(running) == {2}

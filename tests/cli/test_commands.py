@@ -351,3 +351,12 @@ def test_a_fleet_that_was_merged_without_a_ci_is_shown_as_one(tmp_path: Path) ->
     done = torchbasics("matrix", tmp_path / "out")
     assert "cpu" in done.out
     assert "cuda:0" in done.out
+
+
+def test_an_interrupt_is_exit_4_wherever_it_comes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_torchbasics.report.summary.run_summary", interrupted)
+    done = torchbasics("show", folder)
+    assert (done.code, done.last_line) == (4, "torchbasics: exit 4: it was interrupted")
