@@ -78,7 +78,7 @@ class Left:
     @property
     def rescued(self) -> list[Path]:
         """The rescue files that the run told of."""
-        return [Path(found) for found in dict.fromkeys(re.findall(r"rows go to (\S+\.jsonl)", self.output))]
+        return [Path(found) for found in dict.fromkeys(re.findall(r"(/\S+/torchbasics-rescue-\S+?\.jsonl)", self.output))]
 
     @property
     def run(self) -> Path | None:
