@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .probe import Probe, called, keys_told, several
+from .probe import Probe, called, differ, keys_told, several
 
 #: Variables that pytest, libraries and helpers that seed everything set for themselves.
 OWN_VARIABLES = re.compile(
@@ -86,7 +86,8 @@ def _is_torchs(name: str, function: Any) -> bool:
 
 
 def _unpatched(last: Mapping[str, Any]) -> bool:
-    return not any(_other(last[owner.__name__], vars(owner)) for owner in PATCHED)
+    # By value, which for functions is by identity, and ten times faster than asking each.
+    return not any(differ(last[owner.__name__], vars(owner)) for owner in PATCHED)
 
 
 def _other(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -78,7 +78,8 @@ class Left:
     @property
     def rescued(self) -> list[Path]:
         """The rescue files that the run told of."""
-        return [Path(found) for found in dict.fromkeys(re.findall(r"(/\S+/torchbasics-rescue-\S+?\.jsonl)", self.output))]
+        found = re.findall(r"/\S+/torchbasics-rescue-\S+?\.jsonl", self.output)
+        return list(map(Path, dict.fromkeys(found)))
 
     @property
     def run(self) -> Path | None:
