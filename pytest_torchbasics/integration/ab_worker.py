@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -38,6 +39,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Serve instead of running the tests; where collecting failed, pytest's own loop says so and ends."""
     if session.testsfailed:
         return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the other end decides
     server = _Server(session)
     with server.stack:
         serve(server.answer)

@@ -46,7 +46,7 @@ def exit_status(told: int, status: str, *, rescued: str, bad: int, resume: bool,
         measured: a cell measured something, or none had to.
     """
     if rescued:
-        return RESULTS_LOST, f"the journal could not be written to the end; the other rows are kept in {rescued}"
+        return RESULTS_LOST, f"the folder of the run lacks rows, which are kept in {rescued}"
     if told not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return told, ""
     if status != "complete":

@@ -204,3 +204,12 @@ def test_a_worker_has_fixed_addresses_where_the_system_allows_it(project: Path) 
         facts.append(worker.facts["fixed"])
         worker.stop()
     assert facts == [code == 0, False]
+
+
+def test_ctrl_c_which_reaches_the_workers_of_a_terminal_too_is_left_to_the_command(project: Path) -> None:
+    worker = Worker(Side("base", "the base", sys.executable, project, ("test_mine.py", "-p", "no:playwright")))
+    worker.connect()
+    worker._process.send_signal(signal.SIGINT)
+    assert worker.ask({"do": "items"})["items"] == worker.items
+    worker.stop()
+    assert worker._process.returncode == 0

@@ -27,7 +27,7 @@ def test_what_pytest_calls_bad_stays_so_and_needs_no_other_reason(told: int) -> 
 
 @pytest.mark.parametrize("told", [OK, FAILED, INTERRUPTED, NOTHING])
 def test_rows_that_were_rescued_elsewhere_outrank_all_else(told: int) -> None:
-    why = "the journal could not be written to the end; the other rows are kept in /tmp/x"
+    why = "the folder of the run lacks rows, which are kept in /tmp/x"
     assert found(told, "crashed", rescued="/tmp/x", bad=1, resume=True, measured=False) == (RESULTS_LOST, why)
     assert RESULTS_LOST == 3
 
