@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Tell a worker where its journal is; taken out of the environment at once, so that no process of a test finds them.
 FOLDER, NAME = "TORCHBASICS_ISOLATED_IN", "TORCHBASICS_ISOLATED_AS"
+#: The name of the worker, and of the journal: one that takes another's place goes on with it.
+WORKER = "isolated"
 #: How often a worker looks whether its run is still there.
 WATCH_S = 1.0
 
@@ -44,8 +46,6 @@ class Isolation:
     ) -> None:
         self.config, self.folder, self.cells, self.conclusion = config, folder, cells, conclusion
         self._worker: Worker | None = None
-        self._name = ""
-        self._number = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
@@ -82,7 +82,7 @@ class Isolation:
         ]
         yield from reports
         if rescued := answer.get("rescued"):
-            self.conclusion.learn(self._name, rescued)
+            self.conclusion.learn(WORKER, rescued)
         if unusable := answer.get("unusable"):
             self._retire()
             if not any(report.failed for report in reports):
@@ -101,19 +101,17 @@ class Isolation:
         if self._worker is None:
             if not RunFolder.is_at(self.folder.path):
                 pytest.exit("the folder of the results is gone, so no further process can be started")
-            self._number += 1
-            self._name = f"isolated{self._number}"
             config = self.config
             own = ("-p", __name__, f"--rootdir={config.rootpath}", "--torchbasics-results=")
             self._worker = Worker(
                 (sys.executable, "-m", "pytest", *config.invocation_params.args, *own),
-                f"worker {self._name}",
+                f"worker {WORKER}",
                 config.invocation_params.dir,
-                {**os.environ, FOLDER: str(self.folder.path), NAME: self._name},
+                {**os.environ, FOLDER: str(self.folder.path), NAME: WORKER},
                 own_session=True,
             )
             self._worker.connect()
-            self.conclusion.hold(self._name)
+            self.conclusion.hold(WORKER)
         return self._worker
 
     def _retire(self) -> None:
@@ -124,7 +122,7 @@ class Isolation:
     def _buried(self, item: pytest.Item, outcome: str, what: WorkerDied | str) -> pytest.TestReport:
         """A report of an item that took its worker along, and a row if the worker has written none that says so."""
         code = what.code if isinstance(what, WorkerDied) else None
-        path, cell = self.folder.journal_path(self._name), self.cells[item.nodeid]
+        path, cell = self.folder.journal_path(WORKER), self.cells[item.nodeid]
         told = [row for row in read_journal(path).rows if row.nodeid == item.nodeid] if path.exists() else []
         if told and told[-1].outcome == "timeout":
             outcome, reason = "timeout", told[-1].reason
@@ -136,7 +134,7 @@ class Isolation:
 
     def _journal(self, path: Path, row: Row) -> None:
         journal = Journal(path)
-        journal.header(self.folder.run_id, self._name)  # a second one is passed over
+        journal.header(self.folder.run_id, WORKER)  # a second one is passed over
         journal.end(row)
         journal.close()
 

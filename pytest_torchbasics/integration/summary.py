@@ -82,7 +82,9 @@ class Conclusion:
         self._held: dict[str, HeldJournal] = {}
 
     def hold(self, worker: str) -> None:
-        """Hold the journal of another process, which may end before the folder is deleted."""
+        """Hold the journal of another process, which may end before the folder is deleted; once is enough."""
+        if worker in self._held:
+            return
         with contextlib.suppress(OSError):  # nothing of its is ours, or too many files are open: the run goes on
             self._held[worker] = HeldJournal(self.config.stash[FOLDER].journal_path(worker))
 

@@ -96,6 +96,7 @@ def test_deaths_and_hangs_are_named_once_and_the_rest_goes_on(server: Server, tm
     assert output.count("FAILED test_it.py::test_it[segfault") == 1
     assert 'test_it.py", line 7 in hang' in output, "the stack is not shown"
     assert "9 planned · 9 ran" in output
+    assert [path.name for path in tmp_path.glob("results/runs/*/rows-*")] == ["rows-isolated.jsonl"], "one to hold open"
 
 
 def test_others_run_where_they_always_do_and_maxfail_stops(tmp_path: Path) -> None:
