@@ -145,8 +145,14 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def random_order(session: nox.Session) -> None:
-    """The tests in an order by chance; `-- --random-order-seed=N` repeats the one that the head of the output names."""
-    session.run("python", "-m", "pytest", "tests", "-n2", "--random-order-bucket=global", *session.posargs)
+    """The modules, and the tests of each, in an order by chance; the head of the output names its seed.
+
+    `-- --random-order-seed=N` repeats it. With `-- --random-order-bucket=global` tests of all modules are mixed: it
+    takes four times as long, for fixtures of modules are set up again and again.
+    """
+    # In development mode Python also warns of files and connections that are left open.
+    env = {"PYTHONDEVMODE": "1"}
+    session.run("python", "-m", "pytest", "tests", "-n2", "--random-order-bucket=module", *session.posargs, env=env)
 
 
 @nox.session
