@@ -57,14 +57,14 @@ class Columns:
         if name not in self.fields:
             return pa.chunked_array([pa.nulls(self.count, type_)])
         try:
-            found = self.read(name)
+            found = self.as_it_is(name)
             if pa.types.is_dictionary(found.type) and found.num_chunks > 1:
                 found = found.unify_dictionaries()
             _check_length(found, self.path)
             found = found if found.type == type_ else found.cast(type_)
         except ResultError:
             raise
-        except Exception as error:  # Arrow raises a dozen types, and others, for one broken byte
+        except Exception as error:  # as below
             raise unreadable(self.path, error) from None
         if len(found) != self.count:
             raise ResultError(f"has {self.count:,} rows, but {len(found):,} in its column {name!r:.60}", self.path)
@@ -72,6 +72,19 @@ class Columns:
             raise ResultError(f"has rows without a key: {name}", self.path)
         if name == "kind":
             _check_kinds(found, self.path)
+        return found
+
+    def as_it_is(self, name: str) -> Any:
+        """A column that the source has, as a chunked array of its own type.
+
+        Raises:
+            ResultError: it cannot be read, or is not whole.
+        """
+        try:
+            found = self.read(name)
+            found.validate(full=True)  # Arrow itself follows an index to a word that is not there
+        except Exception as error:  # Arrow raises a dozen types, and others, for one broken byte
+            raise unreadable(self.path, error) from None
         return found
 
     def table(self) -> Any:

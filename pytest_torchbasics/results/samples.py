@@ -81,7 +81,9 @@ def _read(path: Path) -> Any:
         with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS) as file:
             check_metadata(file, path, size)
             _check(file, path)
-            return file.read(list(COLUMNS))
+            table = file.read(list(COLUMNS))
+            table.validate(full=True)
+            return table
     except ResultError:
         raise
     except Exception as error:  # Arrow raises a dozen types, and others, for one broken byte; only the read is here

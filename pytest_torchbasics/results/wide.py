@@ -143,7 +143,7 @@ def _unknown(sources: Sequence[Columns], taken: dict[str, Any]) -> dict[str, Any
         if name in taken:
             continue
         chunks = [
-            source.read(name) if name in source.fields else pa.chunked_array([pa.nulls(source.count)])
+            source.as_it_is(name) if name in source.fields else pa.chunked_array([pa.nulls(source.count)])
             for source in sources
         ]
         tables = [pa.table({name: chunk}) for chunk in chunks]

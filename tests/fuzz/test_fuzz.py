@@ -64,6 +64,7 @@ def test_a_valid_file_is_read(name: str, seeds: dict[str, bytes], folder: Path) 
         assert read(name, seeds[name], folder), "else the tests below would try nothing"
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # else it hides what was found
 @pytest.mark.parametrize("name", TARGETS)
 def test_broken_bytes_raise_the_documented_error_only(name: str, seeds: dict[str, bytes], folder: Path) -> None:
     refused = 0

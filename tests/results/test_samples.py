@@ -9,10 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pytest_torchbasics.results import samples
+from pytest_torchbasics.results.columns import columns_of
 from pytest_torchbasics.results.errors import ResultError
 from pytest_torchbasics.results.journal import Journal
+from pytest_torchbasics.results.load import load
 from pytest_torchbasics.results.samples import load_samples, run_records
 from pytest_torchbasics.results.store import RunFolder
+from pytest_torchbasics.results.table import rows_table
+from pytest_torchbasics.results.wide import wide_frame
 from tests.results.making import RECORD, check_cell, checked, timed, timing_cell, write_run
 
 
@@ -66,6 +70,27 @@ def test_damage_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.unlink()
     with pytest.raises(ResultError, match="is gone"):
         load_samples([run])
+
+
+def not_there(names: list[str]) -> pa.Table:
+    """Columns whose only value is a word that the dictionary lacks: Arrow reads such files as if they were whole."""
+    column = pa.DictionaryArray.from_arrays(pa.array([7], pa.int32()), pa.array(["a"]), safe=False)
+    return pa.table(dict.fromkeys(names, column))
+
+
+def test_an_index_of_no_word_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path, [timed(timing_cell("linear"), 1.0)])
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda self, names: not_there(names))
+    with pytest.raises(ResultError, match=r"cannot be read as Parquet: .*7"):
+        load_samples([run])
+    with pytest.raises(ResultError, match=r"cannot be read as Parquet: .*7"):
+        load(run)
+
+
+def test_a_broken_column_of_a_newer_version_is_damage(tmp_path: Path) -> None:
+    table = rows_table([timed(timing_cell("linear"), 1.0)], RECORD).append_column("novel", not_there(["novel"])[0])
+    with pytest.raises(ResultError, match=r"cannot be read as Parquet: .*7"):
+        wide_frame([columns_of(table, tmp_path / "rows.parquet")])
 
 
 def test_records_are_those_of_the_runs_without_their_plans(tmp_path: Path) -> None:
