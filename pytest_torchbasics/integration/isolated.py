@@ -32,19 +32,28 @@ if TYPE_CHECKING:
 
 #: Tell a worker where its journal is; taken out of the environment at once, so that no process of a test finds them.
 FOLDER, NAME = "TORCHBASICS_ISOLATED_IN", "TORCHBASICS_ISOLATED_AS"
-#: The name of the worker, and of the journal: one that takes another's place goes on with it.
+#: The name of the workers of a run, and of their journal: one that takes another's place goes on with it.
 WORKER = "isolated"
 #: How often a worker looks whether its run is still there.
 WATCH_S = 1.0
 
 
 class Isolation:
-    """Runs the items of ours in workers, one after the other; a plugin of the run."""
+    """Runs the items of ours in workers, one after the other; a plugin of the run.
+
+    A run that is gone on with names its workers anew: journals are read in the order in which they were begun.
+    """
 
     def __init__(
-        self, config: pytest.Config, folder: RunFolder, cells: Mapping[str, Cell], conclusion: Conclusion
+        self,
+        config: pytest.Config,
+        folder: RunFolder,
+        cells: Mapping[str, Cell],
+        conclusion: Conclusion,
+        name: str,
     ) -> None:
         self.config, self.folder, self.cells, self.conclusion = config, folder, cells, conclusion
+        self.name = name
         self._worker: Worker | None = None
 
     @pytest.hookimpl(tryfirst=True)
@@ -82,7 +91,7 @@ class Isolation:
         ]
         yield from reports
         if rescued := answer.get("rescued"):
-            self.conclusion.learn(WORKER, rescued)
+            self.conclusion.learn(self.name, rescued)
         if unusable := answer.get("unusable"):
             self._retire()
             if not any(report.failed for report in reports):
@@ -105,13 +114,13 @@ class Isolation:
             own = ("-p", __name__, f"--rootdir={config.rootpath}", "--torchbasics-results=")
             self._worker = Worker(
                 (sys.executable, "-m", "pytest", *config.invocation_params.args, *own),
-                f"worker {WORKER}",
+                f"worker {self.name}",
                 config.invocation_params.dir,
-                {**os.environ, FOLDER: str(self.folder.path), NAME: WORKER},
+                {**os.environ, FOLDER: str(self.folder.path), NAME: self.name},
                 own_session=True,
             )
             self._worker.connect()
-            self.conclusion.hold(WORKER)
+            self.conclusion.hold(self.name)
         return self._worker
 
     def _retire(self) -> None:
@@ -122,7 +131,7 @@ class Isolation:
     def _buried(self, item: pytest.Item, outcome: str, what: WorkerDied | str) -> pytest.TestReport:
         """A report of an item that took its worker along, and a row if the worker has written none that says so."""
         code = what.code if isinstance(what, WorkerDied) else None
-        path, cell = self.folder.journal_path(WORKER), self.cells[item.nodeid]
+        path, cell = self.folder.journal_path(self.name), self.cells[item.nodeid]
         told = [row for row in read_journal(path).rows if row.nodeid == item.nodeid] if path.exists() else []
         if told and told[-1].outcome == "timeout":
             outcome, reason = "timeout", told[-1].reason
@@ -134,9 +143,11 @@ class Isolation:
 
     def _journal(self, path: Path, row: Row) -> None:
         journal = Journal(path)
-        journal.header(self.folder.run_id, WORKER)  # a second one is passed over
+        journal.header(self.folder.run_id, self.name)  # a second one is passed over
         journal.end(row)
         journal.close()
+        if journal.rescued is not None:
+            self.conclusion.learn(self.name, str(journal.rescued))
 
 
 def _signal(code: int | None) -> str:

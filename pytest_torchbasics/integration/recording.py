@@ -242,7 +242,7 @@ def start(session: pytest.Session) -> None:
     if FOLDER in config.stash:
         progress.show(config, cells)
         if settings_of(config).isolate:
-            isolation = isolated.Isolation(config, folder, cells, config.stash[CONCLUSION])
+            isolation = isolated.Isolation(config, folder, cells, config.stash[CONCLUSION], name or isolated.WORKER)
             config.pluginmanager.register(isolation, "torchbasics-isolation")
             return
     config.stash[RECORDER] = Recorder(config, folder, cells, name)

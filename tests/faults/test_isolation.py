@@ -13,9 +13,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pytest_torchbasics.results.journal import read_journal
 from pytest_torchbasics.results.load import load
 from tests.environment import environment
 
+from .inside import DISK
 from .running import Server
 
 PROJECT = """
@@ -153,6 +155,15 @@ def test_a_folder_that_is_deleted_loses_no_row_of_isolated_tests(
     assert "the folder of the results is gone" in left.output
     assert ("no further process can be started" in left.output) == (len(outcomes) < len(names))
     assert outcomes_in((tmp_path / "tmp").glob("*rescue*")) == dict(zip(names, outcomes, strict=False))
+
+
+def test_the_row_of_a_death_on_a_full_disk_is_rescued_and_its_file_is_named(server: Server, tmp_path: Path) -> None:
+    project(tmp_path, "killed")
+    left = server.run(tmp_path, "--isolate", project=(tmp_path / "test_it.py").read_text(), **{DISK: "10"})
+    assert left.code == 3, left.output
+    kept = [path for path in left.rescued if read_journal(path).rows]
+    assert outcomes_in(kept) == {"killed": "crashed"}
+    assert f"which are kept in {kept[0]}" in left.output
 
 
 def test_a_folder_that_is_deleted_when_a_worker_of_xdist_is_done_loses_no_row(server: Server, tmp_path: Path) -> None:

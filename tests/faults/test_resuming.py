@@ -51,6 +51,17 @@ def test_the_latest_run_is_the_one_that_died_though_an_older_one_finished(server
     assert verify(left.results) == 0
 
 
+def test_a_run_is_gone_on_with_under_isolate_after_it_died_without(server: Server, tmp_path: Path) -> None:
+    names = ("exits", "ok-1")
+    run(server, tmp_path, *names, options=("--isolate",))
+    left = run(server, tmp_path, *names, options=("--resume=latest",))
+    assert rows_of(left)["outcome"].astype(str).to_dict() == {"exits": "crashed", "ok-1": "passed"}
+    left = run(server, tmp_path, *names, then="return x", options=("--resume=latest", "--isolate"))
+    assert left.code == 0, left.output
+    assert set(rows_of(left)["outcome"].astype(str)) == {"passed"}, "the last attempt counts"
+    assert verify(left.results) == 0
+
+
 def test_what_failed_before_keeps_the_run_red(server: Server, tmp_path: Path) -> None:
     run(server, tmp_path, "wrong", "exits", "ok-1")
     left = run(server, tmp_path, "wrong", "exits", "ok-1", then="return x", options=("--resume=latest",))
