@@ -90,16 +90,10 @@ def _unpatched(last: Mapping[str, Any]) -> bool:
     return not any(differ(last[owner.__name__], vars(owner)) for owner in PATCHED)
 
 
-def _other(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """True if another object goes by a name; they are not compared, for tensors among them would refuse."""
-    return len(old) != len(new) or any(new.get(name) is not value for name, value in old.items())
-
-
 def _replaced(old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [
         (owner, name)
         for owner, functions in old.items()
-        if _other(functions, new[owner])
         for name, function in functions.items()
         if (now := new[owner].get(name)) is not function and callable(function)
         if not name.startswith("_") or name in ("__call__", "__import__")

@@ -45,12 +45,7 @@ class Isolation:
     """
 
     def __init__(
-        self,
-        config: pytest.Config,
-        folder: RunFolder,
-        cells: Mapping[str, Cell],
-        conclusion: Conclusion,
-        name: str,
+        self, config: pytest.Config, folder: RunFolder, cells: Mapping[str, Cell], conclusion: Conclusion, name: str
     ) -> None:
         self.config, self.folder, self.cells, self.conclusion = config, folder, cells, conclusion
         self.name = name
